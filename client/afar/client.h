@@ -1,0 +1,59 @@
+#ifndef AFAR_CLIENT_H
+#define AFAR_CLIENT_H
+
+/* Opening objects that live elsewhere.  A client holds the connections: one to
+ * each address, shared by all references that were opened through it, made again
+ * by themselves when they break.  Any thread.
+ *
+ * Names of objects:
+ *
+ *     grpc://host:port/name       the object `name` on a gRPC server
+ *     grpc://host:port            the server's default object of the interface
+ *     unix:path/name  unix:path   the same over a unix socket; the path ends at the
+ *                                 first component that is not a directory
+ *     inproc:server/name          a server of this process (for tests)
+ *     name                        asks the name server
+ */
+
+#include <stddef.h>
+
+#include <afar/deadline.h>
+#include <afar/interface.h>
+#include <afar/node.h>
+#include <afar/object.h>
+
+AFAR_BEGIN
+
+typedef struct afar_client afar_client;
+
+typedef struct afar_client_options {
+    size_t size;                   /* sizeof(afar_client_options): the INIT sets it */
+} afar_client_options;
+
+#define AFAR_CLIENT_OPTIONS_INIT { sizeof(afar_client_options) }
+
+/* Opens a client.  node NULL: one of its own.  options may be NULL.  Connects to
+ * nothing yet. */
+AFAR_API AFAR_MUST_USE afar_code
+afar_client_open(afar_node *node, const afar_client_options *options,
+                 afar_client **ret_client, afar_error *err);
+
+/* Closes a client; NULL is allowed.  Calls through it end with CANCELLED, and the
+ * references opened through it fail with FAILED_PRECONDITION from now on (they are still to be closed).
+ * Waits until no call is inside any more, except when it is called from a
+ * handler or a callback: there it only starts the close. */
+AFAR_API void
+afar_client_close(afar_client *client);
+
+/* Opens a reference to an object; the generated `_open` is this with types.
+ * Connects if there is no connection yet, so UNAVAILABLE is known here: at once
+ * when the address refuses, at `deadline` when it is silent.  Whether the object
+ * is there shows with the first call.  INVALID_ARGUMENT for a name that cannot
+ * be read, with what is wrong in it. */
+AFAR_API AFAR_MUST_USE afar_code
+afar_object_open(afar_client *client, const char *name, const afar_interface *interface,
+                 afar_deadline deadline, afar_object **ret_object, afar_error *err);
+
+AFAR_END
+
+#endif

@@ -1,0 +1,106 @@
+/* A customer of the bank: all four kinds of call, and an error with details. */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "account.afar.h"
+
+static afar_code
+pay_in(bank_account *account, int64_t cents, const char *note, afar_error *err)
+{
+    Bank__DepositRequest request = BANK__DEPOSIT_REQUEST__INIT;
+    Bank__DepositReply *reply = NULL;
+
+    request.cents = cents;
+    request.note = (char *)note;
+    afar_code code = bank_account_deposit(account, &request, afar_after_ms(2000), &reply, err);
+    if (code)
+        return code;
+    printf("deposit     %8" PRId64 "  balance %8" PRId64 "\n", cents, reply->balance_cents);
+    afar_message_free(reply);
+    return AFAR_OK;
+}
+
+static afar_code
+pay_in_a_batch(bank_account *account, afar_error *err)
+{
+    bank_account_deposit_all_stream *stream = NULL;
+    Bank__DepositAllReply *reply = NULL;
+    afar_deadline deadline = afar_after_ms(2000);
+    afar_code code = bank_account_deposit_all(account, deadline, NULL, &stream, err);
+
+    for (int64_t cents = 100; !code && cents <= 500; cents += 100) {
+        Bank__DepositRequest request = BANK__DEPOSIT_REQUEST__INIT;
+
+        request.cents = cents;
+        code = bank_account_deposit_all_send(stream, &request, deadline, err);
+    }
+    if (!code)
+        code = bank_account_deposit_all_finish(stream, deadline, &reply, err);
+    if (!code)
+        printf("batch of %" PRIu32 "            balance %8" PRId64 "\n", reply->count,
+               reply->balance_cents);
+    afar_message_free(reply);
+    bank_account_deposit_all_close(stream);
+    return code;
+}
+
+/* Too much, so that the server's typed error is seen. */
+static afar_code
+take_out_too_much(bank_account *account, afar_error *err)
+{
+    Bank__WithdrawRequest request = BANK__WITHDRAW_REQUEST__INIT;
+    Bank__WithdrawReply *reply = NULL;
+    const Bank__Overdrawn *why;
+
+    request.cents = 1000000;
+    afar_code code = bank_account_withdraw(account, &request, afar_after_ms(2000), &reply, err);
+    afar_message_free(reply);
+    if (!code || !(why = bank_overdrawn_of(err)))
+        return code;
+    printf("withdraw    %8" PRId64 "  refused: %s (balance %" PRId64 ")\n", request.cents,
+           err->message, why->balance_cents);
+    afar_error_clear(err);
+    return AFAR_OK;
+}
+
+static afar_code
+print_statement(bank_account *account, afar_error *err)
+{
+    Bank__StatementRequest request = BANK__STATEMENT_REQUEST__INIT;
+    bank_account_statement_stream *stream = NULL;
+    Bank__Entry *entry = NULL;
+    afar_deadline deadline = afar_after_ms(2000);
+    afar_code code = bank_account_statement(account, &request, deadline, NULL, &stream, err);
+
+    while (!code && !(code = bank_account_statement_receive(stream, deadline, &entry, err))) {
+        printf("  %8" PRId64 "  %8" PRId64 "  %s\n", entry->cents, entry->balance_cents,
+               entry->note);
+        afar_message_free(entry);
+    }
+    bank_account_statement_close(stream);
+    return code == AFAR_ENDED ? AFAR_OK : code;
+}
+
+int
+main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "grpc://127.0.0.1:7000/bank/accounts/alice";
+    afar_error err = AFAR_ERROR_INIT;
+    afar_client *client = NULL;
+    bank_account *account = NULL;
+    afar_code code;
+
+    if (!(code = afar_client_open(NULL, NULL, &client, &err)) &&
+        !(code = bank_account_open(client, name, afar_after_ms(2000), &account, &err)) &&
+        !(code = pay_in(account, 2500, "wages", &err)) && !(code = pay_in_a_batch(account, &err)) &&
+        !(code = take_out_too_much(account, &err)))
+        code = print_statement(account, &err);
+    if (code)
+        fprintf(stderr, "client: %s: %s\n", afar_code_name(code), err.message);
+    bank_account_close(account);
+    afar_client_close(client);
+    afar_error_clear(&err);
+    return code ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,216 @@
+/* A bank whose accounts are objects: each has a name of its own and serves one
+ * call at a time, so that no handler needs a lock. */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <afar/server.h>
+
+#include "account.afar.h"
+
+#define MAX_ENTRIES 1000
+#define MAX_NOTE 64
+
+struct entry {
+    int64_t cents;
+    int64_t balance_cents;
+    char note[MAX_NOTE];
+};
+
+struct account {
+    int64_t balance_cents;
+    size_t count;
+    struct entry entries[MAX_ENTRIES];
+};
+
+static bool
+book(struct account *account, int64_t cents, const char *note)
+{
+    struct entry *entry = &account->entries[account->count];
+
+    if (account->count == MAX_ENTRIES)
+        return false;
+    account->count++;
+    account->balance_cents += cents;
+    entry->cents = cents;
+    entry->balance_cents = account->balance_cents;
+    snprintf(entry->note, sizeof entry->note, "%s", note);
+    return true;
+}
+
+static afar_code
+deposit(void *self, const Bank__DepositRequest *request, Bank__DepositReply *reply, afar_call *call)
+{
+    struct account *account = self;
+
+    if (request->cents <= 0)
+        return afar_call_fail(call, AFAR_INVALID_ARGUMENT, "%" PRId64 " cents is not a deposit",
+                              request->cents);
+    if (!book(account, request->cents, request->note))
+        return afar_call_fail(call, AFAR_RESOURCE_EXHAUSTED, "the account is full");
+    reply->balance_cents = account->balance_cents;
+    return AFAR_OK;
+}
+
+static afar_code
+withdraw(void *self, const Bank__WithdrawRequest *request, Bank__WithdrawReply *reply,
+         afar_call *call)
+{
+    struct account *account = self;
+
+    if (request->cents > account->balance_cents) {
+        Bank__Overdrawn why = BANK__OVERDRAWN__INIT;
+
+        why.balance_cents = account->balance_cents;
+        why.missing_cents = request->cents - account->balance_cents;
+        return bank_overdrawn_fail(call, AFAR_FAILED_PRECONDITION, &why,
+                                   "%" PRId64 " cents are missing", why.missing_cents);
+    }
+    if (request->cents <= 0)
+        return afar_call_fail(call, AFAR_INVALID_ARGUMENT, "%" PRId64 " cents cannot be withdrawn",
+                              request->cents);
+    if (!book(account, -request->cents, "withdrawal"))
+        return afar_call_fail(call, AFAR_RESOURCE_EXHAUSTED, "the account is full");
+    reply->balance_cents = account->balance_cents;
+    return AFAR_OK;
+}
+
+static void
+show(Bank__Entry *message, struct entry *entry)
+{
+    message->cents = entry->cents;
+    message->balance_cents = entry->balance_cents;
+    message->note = entry->note;
+}
+
+static afar_code
+statement(void *self, const Bank__StatementRequest *request,
+          bank_account_statement_server_stream *stream, afar_call *call)
+{
+    struct account *account = self;
+    size_t first = 0;
+
+    (void)call;
+    if (request->newest > 0 && request->newest < account->count)
+        first = account->count - request->newest;
+    for (size_t i = first; i < account->count; i++) {
+        Bank__Entry message = BANK__ENTRY__INIT;
+
+        show(&message, &account->entries[i]);
+        afar_code code = bank_account_statement_server_send(stream, &message, AFAR_FOREVER, NULL);
+        if (code)
+            return code;
+    }
+    return AFAR_OK;
+}
+
+/* All of them, or none: the account is changed only after the last has come. */
+static afar_code
+deposit_all(void *self, bank_account_deposit_all_server_stream *stream,
+            Bank__DepositAllReply *reply, afar_call *call)
+{
+    struct account *account = self;
+    const Bank__DepositRequest *message = NULL;
+    afar_code code;
+    int64_t sum = 0;
+    uint32_t count = 0;
+
+    while (
+        !(code = bank_account_deposit_all_server_receive(stream, AFAR_FOREVER, &message, NULL))) {
+        if (message->cents <= 0)
+            return afar_call_fail(call, AFAR_INVALID_ARGUMENT,
+                                  "deposit %" PRIu32 ": %" PRId64 " cents is not a deposit",
+                                  count + 1, message->cents);
+        sum += message->cents;
+        count++;
+    }
+    if (code != AFAR_ENDED)
+        return code;
+    if (count > 0 && !book(account, sum, "batch"))
+        return afar_call_fail(call, AFAR_RESOURCE_EXHAUSTED, "the account is full");
+    reply->count = count;
+    reply->balance_cents = account->balance_cents;
+    return AFAR_OK;
+}
+
+static bool
+knows(const struct account *account, const Bank__Entry *held)
+{
+    for (size_t i = 0; i < account->count; i++)
+        if (account->entries[i].cents == held->cents &&
+            account->entries[i].balance_cents == held->balance_cents)
+            return true;
+    return false;
+}
+
+static afar_code
+reconcile(void *self, bank_account_reconcile_server_stream *stream, afar_call *call)
+{
+    const struct account *account = self;
+    const Bank__Entry *held = NULL;
+    afar_code code;
+
+    (void)call;
+    while (!(code = bank_account_reconcile_server_receive(stream, AFAR_FOREVER, &held, NULL))) {
+        Bank__Finding finding = BANK__FINDING__INIT;
+
+        finding.entry = (Bank__Entry *)held;
+        finding.known = knows(account, held);
+        code = bank_account_reconcile_server_send(stream, &finding, AFAR_FOREVER, NULL);
+        if (code)
+            return code;
+    }
+    return code == AFAR_ENDED ? AFAR_OK : code;
+}
+
+static const bank_account_methods methods = {
+    .deposit = deposit,
+    .withdraw = withdraw,
+    .statement = statement,
+    .deposit_all = deposit_all,
+    .reconcile = reconcile,
+};
+
+static afar_code
+open_account(afar_server *server, const char *name, afar_error *err)
+{
+    afar_object_options options = AFAR_OBJECT_OPTIONS_INIT;
+    struct account *account = calloc(1, sizeof *account);
+    bank_account *object = NULL;
+
+    if (!account)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for account %s", name);
+    options.finalizer = free;
+    afar_code code = bank_account_new(&methods, account, &options, &object, err);
+    if (code) {
+        free(account);
+        return code;
+    }
+    code = afar_server_export(server, name, bank_account_object(object), err);
+    bank_account_close(object);
+    return code;
+}
+
+int
+main(int argc, char **argv)
+{
+    const char *address = argc > 1 ? argv[1] : "127.0.0.1:7000";
+    afar_error err = AFAR_ERROR_INIT;
+    afar_server *server = NULL;
+    afar_code code;
+
+    if (!(code = afar_server_open(NULL, address, NULL, &server, &err)) &&
+        !(code = open_account(server, "bank/accounts/alice", &err)) &&
+        !(code = open_account(server, "bank/accounts/bob", &err))) {
+        printf("bank: serving at %s\n", afar_server_address(server));
+        fflush(stdout);
+        code = afar_server_run(server, &err);
+    }
+    if (code)
+        fprintf(stderr, "bank: %s: %s\n", afar_code_name(code), err.message);
+    afar_server_close(server);
+    afar_error_clear(&err);
+    return code ? EXIT_FAILURE : EXIT_SUCCESS;
+}

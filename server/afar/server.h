@@ -1,0 +1,96 @@
+#ifndef AFAR_SERVER_H
+#define AFAR_SERVER_H
+
+/* Serving objects to other processes, over plain gRPC: any gRPC client can call
+ * any exported object.  Any thread.
+ *
+ * Which object a call goes to: the one that the call's metadata `afar-object`
+ * names; without it, the one exported under the name "" (the default); without
+ * that, the only object of the interface, if there is just one.
+ *
+ * Addresses to listen on:
+ *
+ *     127.0.0.1:7000  [::1]:7000  localhost:0      TCP; port 0 takes a free one
+ *     unix:path                                     a unix socket, mode 0600
+ *     inproc:name                                   this process only (for tests)
+ *
+ * A server listens on loopback only, unless its options say `insecure`. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <afar/node.h>
+#include <afar/object.h>
+
+AFAR_BEGIN
+
+typedef struct afar_server afar_server;
+
+typedef struct afar_server_options {
+    size_t size;                   /* sizeof(afar_server_options): the INIT sets it */
+    bool insecure;                 /* allow addresses beyond loopback, without encryption
+                                      and without knowing who calls */
+    unsigned max_connections;      /* one more is closed at once; 0: 10,000 */
+    unsigned max_streams;          /* calls at a time on one connection; 0: 1,000 */
+    int64_t silent_ms;             /* a connection whose first bytes do not come in this
+                                      time is closed; 0: 10,000 */
+    int64_t grace_ms;              /* what running calls get to finish when the server
+                                      stops; then they are cancelled.  0: 5,000; -1: none */
+} afar_server_options;
+
+#define AFAR_SERVER_OPTIONS_INIT { sizeof(afar_server_options), false, 0, 0, 0, 0 }
+
+/* Opens a server and binds its address; connections wait in the backlog until
+ * afar_server_start or _run.  node NULL: one of its own.  options may be NULL.
+ * ALREADY_EXISTS when somebody listens there; INVALID_ARGUMENT for an address
+ * that cannot be read; PERMISSION_DENIED beyond loopback without `insecure`. */
+AFAR_API AFAR_MUST_USE afar_code
+afar_server_open(afar_node *node, const char *address, const afar_server_options *options,
+                 afar_server **ret_server, afar_error *err);
+
+/* Binds one more address, before the server has started. */
+AFAR_API AFAR_MUST_USE afar_code
+afar_server_listen(afar_server *server, const char *address, afar_error *err);
+
+/* The first address, with the port that was taken: "127.0.0.1:43017",
+ * "unix:/run/bank.sock".  Lives as long as the server. */
+AFAR_API const char *
+afar_server_address(const afar_server *server);
+
+/* Gives a local object a name on this server; before or after start.  The server
+ * keeps a reference of its own: the caller may close theirs.  The name "" makes
+ * it the default of its interface.  ALREADY_EXISTS when an object of the same
+ * interface has that name; one name may stand for objects of several interfaces. */
+AFAR_API AFAR_MUST_USE afar_code
+afar_server_export(afar_server *server, const char *name, afar_object *object,
+                   afar_error *err);
+
+/* Takes back what was exported; calls that have begun go on.  NOT_FOUND if there
+ * was nothing. */
+AFAR_API AFAR_MUST_USE afar_code
+afar_server_unexport(afar_server *server, const char *name, const afar_interface *interface,
+                     afar_error *err);
+
+/* Starts serving and returns. */
+AFAR_API AFAR_MUST_USE afar_code
+afar_server_start(afar_server *server, afar_error *err);
+
+/* Serves until afar_server_stop, SIGTERM or SIGINT, then stops accepting, lets
+ * running calls finish within the grace time, and cancels what is left.  The
+ * signals are caught only while this runs. */
+AFAR_API AFAR_MUST_USE afar_code
+afar_server_run(afar_server *server, afar_error *err);
+
+/* Makes afar_server_run return.  Safe in a signal handler and in a method's handler. */
+AFAR_API void
+afar_server_stop(afar_server *server);
+
+/* Stops as afar_server_run does if that did not happen yet, and releases the
+ * server and what it exported; NULL is allowed.  Called from a handler or a
+ * callback it only starts all that. */
+AFAR_API void
+afar_server_close(afar_server *server);
+
+AFAR_END
+
+#endif
