@@ -1,0 +1,95 @@
+#!/usr/bin/python3
+"""What the shared libraries export is what the public headers declare, each
+function with a comment, and nothing else; and they need no more than they say."""
+
+import os
+import re
+import subprocess
+import unittest
+
+SOURCE = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+BUILD = os.environ.get("AFAR_BUILD", os.path.join(SOURCE, "build", "release"))
+LIBRARIES = {"runtime": "libafar.so", "client": "libafar-client.so",
+             "server": "libafar-server.so"}
+
+# A comment, or a declaration of a function with AFAR_API.
+ITEM = re.compile(r"/\*.*?\*/|^AFAR_API\b[^;{]*?\b(\w+)\([^;{]*;", re.DOTALL | re.MULTILINE)
+
+
+def output_of(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def exported(part):
+    """The symbols of a library: name -> version."""
+    library = os.path.join(BUILD, "lib", LIBRARIES[part])
+    symbols = {}
+    for line in output_of("nm", "-D", "--defined-only", library).splitlines():
+        kind, symbol = line.split()[-2:]
+        if kind != "A":
+            name, _, version = symbol.partition("@@")
+            symbols[name] = version
+    return symbols
+
+
+def declarations(text):
+    """(name, has a comment) of each function.  A comment also stands for the
+    declaration after the one below it: they are a pair."""
+    covers = 0
+    end = 0
+    for match in ITEM.finditer(text):
+        if match.group(1) is None:
+            covers = 2
+        else:
+            attached = text[end:match.start()].strip() == ""
+            yield match.group(1), covers > 0 and attached
+            covers -= 1
+        end = match.end()
+
+
+def declared(part):
+    folder = os.path.join(SOURCE, part, "afar")
+    functions = {}
+    for name in sorted(os.listdir(folder)):
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            functions.update(declarations(file.read()))
+    return functions
+
+
+class ExportsTest(unittest.TestCase):
+    def test_exports_are_the_headers(self):
+        for part in LIBRARIES:
+            with self.subTest(part=part):
+                public = {name for name in exported(part) if not name.startswith("afar__")}
+                self.assertEqual(public, set(declared(part)))
+
+    def test_each_has_a_comment(self):
+        for part in LIBRARIES:
+            bare = [name for name, comment in declared(part).items() if not comment]
+            self.assertEqual(bare, [], part)
+
+    def test_versions(self):
+        for part in LIBRARIES:
+            for name, version in exported(part).items():
+                node = "AFAR_PRIVATE" if name.startswith("afar__") else "AFAR_0"
+                self.assertEqual(version, node, name)
+
+    def test_comments_are_seen(self):
+        text = "/* One. */\nAFAR_API int\na(void);\n\nAFAR_API int\nb(void);\n\n" \
+               "AFAR_API int\nc(void);\n"
+        self.assertEqual(list(declarations(text)), [("a", True), ("b", True), ("c", False)])
+
+    def test_names_and_needs(self):
+        """The soname, and the libraries that are loaded with each."""
+        needs = {"runtime": {"libgrpc", "libgpr", "libprotobuf-c", "libc", "libm"},
+                 "client": {"libafar", "libprotobuf-c", "libc"},
+                 "server": {"libafar", "libprotobuf-c", "libc"}}
+        for part, library in LIBRARIES.items():
+            text = output_of("readelf", "-d", os.path.join(BUILD, "lib", library))
+            self.assertIn(f"soname: [{library}.0]", text)
+            found = {name.split(".so")[0] for name in re.findall(r"NEEDED.*\[(.*)\]", text)}
+            self.assertLessEqual(found, needs[part])
+
+
+if __name__ == "__main__":
+    unittest.main()
