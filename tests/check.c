@@ -212,6 +212,10 @@ run(const struct check_test *test)
     pid_t child;
     int status = 0;
 
+    if (debugged) {
+        run_here(test);
+        return true;
+    }
     fflush(stdout);
     child = fork();
     if (child < 0) {
@@ -259,41 +263,30 @@ compare_lines(const void *left, const void *right)
     return ((*a)->line > (*b)->line) - ((*a)->line < (*b)->line);
 }
 
-static bool
-is_wanted(const struct check_test *test, int count, char **names)
+static const struct check_test *
+find(const char *name, const struct check_test *const *tests, size_t count)
 {
-    for (int i = 0; i < count; i++)
-        if (strcmp(test->name, names[i]) == 0)
-            return true;
-    return count == 0;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(tests[i]->name, name) == 0)
+            return tests[i];
+    fprintf(stderr, "there is no test %s\n", name);
+    exit(2);
 }
 
 int
 main(int argc, char **argv)
 {
     size_t count = (size_t)(__stop_check_tests - __start_check_tests);
-    const struct check_test **tests = malloc(count * sizeof *tests);
-    int passed = 0, failed = 0;
+    size_t wanted = argc > 1 ? (size_t)argc - 1 : count;
+    const struct check_test *tests[count];
+    size_t passed = 0;
 
-    if (!tests)
-        return EXIT_FAILURE;
     setvbuf(stdout, NULL, _IOLBF, 0);
     debugged = is_debugged();
-    memcpy(tests, __start_check_tests, count * sizeof *tests);
+    memcpy(tests, __start_check_tests, sizeof tests);
     qsort(tests, count, sizeof *tests, compare_lines);
-    for (size_t i = 0; i < count; i++) {
-        if (!is_wanted(tests[i], argc - 1, argv + 1))
-            continue;
-        if (debugged) {
-            run_here(tests[i]);
-            passed++;
-        } else if (run(tests[i])) {
-            passed++;
-        } else {
-            failed++;
-        }
-    }
-    free(tests);
-    printf("%d passed, %d failed\n", passed, failed);
-    return failed == 0 && passed > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    for (size_t i = 0; i < wanted; i++)
+        passed += run(argc > 1 ? find(argv[i + 1], tests, count) : tests[i]);
+    printf("%zu passed, %zu failed\n", passed, wanted - passed);
+    return passed == wanted ? EXIT_SUCCESS : EXIT_FAILURE;
 }
