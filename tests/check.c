@@ -276,6 +276,7 @@ find(const char *name, const struct check_test *const *tests, size_t count)
 int
 main(int argc, char **argv)
 {
+    /* cppcheck-suppress comparePointers ; the linker makes one array of them */
     size_t count = (size_t)(__stop_check_tests - __start_check_tests);
     size_t wanted = argc > 1 ? (size_t)argc - 1 : count;
     const struct check_test *tests[count];
