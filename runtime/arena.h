@@ -11,6 +11,11 @@
 
 typedef struct afar__arena afar__arena;
 
+/* What a block of malloc must begin with to be given to an arena. */
+typedef struct afar__block {
+    struct afar__block *next; /* private to who has the block */
+} afar__block;
+
 /* Makes an arena.  Its first chunk has at least `first` usable bytes and is in the
  * same malloc as the arena itself, so that a well guessed `first` costs one
  * malloc in all.  NULL when out of memory. */
@@ -33,7 +38,11 @@ afar__arena_strdup(afar__arena *arena, const char *string);
 void *
 afar__arena_memdup(afar__arena *arena, const void *data, size_t n);
 
-/* Takes every piece back and frees all chunks but the first, which is used again. */
+/* Gives a block that came from malloc to the arena, which frees it with the rest. */
+void
+afar__arena_adopt(afar__arena *arena, afar__block *block);
+
+/* Takes every piece back and frees all but the first chunk, which is used again. */
 void
 afar__arena_reset(afar__arena *arena);
 
