@@ -1,0 +1,67 @@
+#!/usr/bin/python3
+"""smoke_test.py BIN - every work runs, on every path, and is reported whole.
+
+How fast it is is not looked at: other tests run at the same time.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+RUN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run")
+PATHS = {"grpc", "raw", "raw-polled"}
+WORKS = {"seq", "conc", "conc8", "bulk", "stream", "think", "idle"}
+KEYS = {"work", "path", "transport", "cpus", "rate", "p50_us", "p99_us", "client_cpu_us",
+        "server_cpu_us", "disturbed"}
+WITHOUT_LATENCY = {"stream", "idle"}
+
+
+def run(*options):
+    return subprocess.run([RUN, "--bin", sys.argv[1], "--json", "--rounds", "1", "--seconds", "0.1",
+                           "--warm-up", "0.05", *options],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+
+
+def check(condition, line):
+    if not condition:
+        sys.exit("smoke_test: unexpected: %s" % (line,))
+
+
+def check_line(line):
+    check(KEYS <= set(line), line)
+    check(line["rate"] > 0 if line["work"] != "idle" else line["rate"] == 0, line)
+    check(line["client_cpu_us"] >= 0 and line["server_cpu_us"] >= 0, line)
+    if line["work"] in WITHOUT_LATENCY:
+        check(line["p50_us"] is None and line["p99_us"] is None, line)
+    else:
+        check(0 < line["p50_us"] <= line["p99_us"], line)
+
+
+def rows(*options):
+    """What is measured, after each line was looked at."""
+    done = run(*options)
+    check(done.returncode == 0, done.stderr)
+    lines = [json.loads(text) for text in done.stdout.splitlines()]
+    for line in lines:
+        check_line(line)
+    return {(line["work"], line["path"], line["transport"], line["cpus"]) for line in lines}
+
+
+def expected(works, transports, cpus):
+    return {(work, path, transport, choice) for work in works for path in PATHS
+            for transport in transports for choice in cpus
+            if work != "conc8" or path == "grpc"}
+
+
+def main():
+    seen = rows("--transport", "tcp", "--cpus", "any")
+    check(seen == expected(WORKS, ["tcp"], ["any"]), seen)
+    seen = rows("--work", "seq", "--work", "stream", "--transport", "unix", "--cpus", "one")
+    check(seen == expected(["seq", "stream"], ["unix"], ["one"]), seen)
+    refused = run("--work", "seq,dig")
+    check(refused.returncode != 0 and "dig" in refused.stderr, refused)
+
+
+if __name__ == "__main__":
+    main()
