@@ -27,6 +27,11 @@ afar__decode_message(const ProtobufCMessageDescriptor *type, const uint8_t *data
                      const afar_message_limits *limits, ProtobufCMessage **ret_message,
                      afar_error *err);
 
+/* The same for bytes that this process has packed itself: no scan, no limits. */
+AFAR_MUST_USE afar_code
+afar__decode_trusted(const ProtobufCMessageDescriptor *type, const uint8_t *data, size_t length,
+                     ProtobufCMessage **ret_message, afar_error *err);
+
 /* A fresh message in an arena, for replies.  NULL when out of memory. */
 ProtobufCMessage *
 afar__message_init(const ProtobufCMessageDescriptor *type, afar__arena *arena);
