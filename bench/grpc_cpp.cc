@@ -5,8 +5,10 @@
  *
  * Variants: `sync` is the blocking stub and the synchronous server with its thread
  * pool; `cq` is a completion queue on each side, which the works with many calls
- * outstanding need.  No deadlines, no options but a limit on messages that lets
- * the big ones pass. */
+ * outstanding need.  One call at a time always goes through the blocking stub.  A
+ * server on a queue can answer with the request itself, which spares a copy, so
+ * `bulk` is fastest there.  No deadlines, no options but a limit on messages that
+ * lets the big ones pass. */
 
 #include "bench.h"
 
@@ -85,11 +87,8 @@ class CallInService
         if (answering_) {
             wait_for(service_, queue_);
         } else if (ok) {
-            Blob reply;
-
             answering_ = true;
-            reply.set_data(request_.data());
-            writer_->Finish(reply, grpc::Status::OK, this);
+            writer_->Finish(request_, grpc::Status::OK, this);
         }
     }
 
