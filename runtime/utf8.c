@@ -1,7 +1,7 @@
 /* UTF-8, as RFC 3629 has it: no surrogates, nothing above U+10FFFF, the shortest
  * form only; and no 0 byte, since strings end at one in C.
  *
- * Most text is ASCII, so 16 bytes at a time are tried first.  Any thread.
+ * Most text is ASCII, so blocks and words of it are passed over first.  Any thread.
  */
 
 #include "runtime/utf8.h"
@@ -10,17 +10,29 @@
 #include <string.h>
 
 #define ONES 0x0101010101010101u
+#define BLOCK 64
 #define HIGHS 0x8080808080808080u
 
-/* Whether 8 bytes are all between 1 and 0x7f.  Taking 1 from each sets the high bit
+/* 0 if 8 bytes are all between 1 and 0x7f.  Taking 1 from each sets the high bit
  * of a 0 byte, and of no byte from 1 to 0x7f before the first 0. */
-static bool
-is_plain(const uint8_t *data)
+static uint64_t
+unplain(const uint8_t *data)
 {
     uint64_t word;
 
     memcpy(&word, data, sizeof word);
-    return (((word - ONES) | word) & HIGHS) == 0;
+    return ((word - ONES) | word) & HIGHS;
+}
+
+/* 0 if BLOCK bytes are. */
+static uint64_t
+unplain_block(const uint8_t *data)
+{
+    uint64_t found = 0;
+
+    for (size_t i = 0; i < BLOCK; i += 8)
+        found |= unplain(data + i);
+    return found;
 }
 
 static bool
@@ -68,9 +80,11 @@ afar__utf8_span(const uint8_t *data, size_t length)
         size_t left = length - at;
         size_t step;
 
-        if (left >= 16 && is_plain(data + at) && is_plain(data + at + 8))
-            step = 16;
-        else if (left >= 8 && is_plain(data + at))
+        if (data[at] >= 0x80)
+            step = character(data + at, left);
+        else if (left >= BLOCK && !unplain_block(data + at))
+            step = BLOCK;
+        else if (left >= 8 && !unplain(data + at))
             step = 8;
         else
             step = character(data + at, left);
