@@ -8,9 +8,9 @@
 #     afar_generate(bank account.proto)
 #     target_link_libraries(bank PUBLIC Afar::server)
 #
-# A file in the current source folder, or below it, is known by its path from
-# there: `protos/x.proto` is imported, and included, under that name.  Any other
-# file must stand below one of IMPORTS.  IMPORTS are also searched for what the
+# A file is known by its path from the folder it stands below: one of IMPORTS, or the
+# current source folder.  `protos/x.proto` is imported, and included, under that
+# name, or as x.proto with `IMPORTS protos`.  IMPORTS are also searched for what the
 # files import; Afar's own .proto files and protobuf's are found by themselves.
 #
 # TARGET is linked with Afar::afar and with the well-known types, Afar::wkt.  With
@@ -64,18 +64,24 @@ function(afar__generate_sources target protos imports)
         $<BUILD_INTERFACE:$<TARGET_PROPERTY:Afar::client,INTERFACE_INCLUDE_DIRECTORIES>>)
 endfunction()
 
-# The path of a .proto file from the first of the roots that it stands below.
+# The path of a .proto file from the root that it stands below, the nearest if there
+# are several.
 function(afar__name_of_proto path roots ret_name)
+    set(nearest "")
     foreach(root ${roots})
         cmake_path(IS_PREFIX root ${path} NORMALIZE is_below)
-        if(is_below)
-            file(RELATIVE_PATH name ${root} ${path})
-            set(${ret_name} ${name} PARENT_SCOPE)
-            return()
+        string(LENGTH "${root}" length)
+        string(LENGTH "${nearest}" nearest_length)
+        if(is_below AND length GREATER nearest_length)
+            set(nearest ${root})
         endif()
     endforeach()
-    message(FATAL_ERROR "afar_generate: ${path} is neither below ${CMAKE_CURRENT_SOURCE_DIR} "
-        "nor below one of IMPORTS")
+    if(NOT nearest)
+        message(FATAL_ERROR "afar_generate: ${path} stands neither below "
+            "${CMAKE_CURRENT_SOURCE_DIR} nor below one of IMPORTS")
+    endif()
+    file(RELATIVE_PATH name ${nearest} ${path})
+    set(${ret_name} ${name} PARENT_SCOPE)
 endfunction()
 
 # One run of protoc: it writes all four files of one .proto file.
