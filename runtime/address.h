@@ -42,4 +42,9 @@ afar__address_parse_remote(const char *text, afar__address *ret_address, afar_er
 AFAR_MUST_USE afar_code
 afar__address_parse_listen(const char *text, afar__address *ret_address, afar_error *err);
 
+/* Whether `name` may be the name of an object, by the rules above.
+ * INVALID_ARGUMENT says what is wrong. */
+AFAR_MUST_USE afar_code
+afar__name_check(const char *name, afar_error *err);
+
 #endif

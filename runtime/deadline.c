@@ -3,30 +3,18 @@
 
 #include <afar/deadline.h>
 
-#include <time.h>
-
-#define NS_PER_S 1000000000
-#define NS_PER_MS 1000000
-
-static int64_t
-now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
-}
+#include "runtime/clock.h"
 
 afar_deadline
 afar_after_ms(int64_t ms)
 {
-    int64_t now = now_ns();
+    int64_t now = afar__now();
 
     if (ms <= 0)
         return afar_deadline_at(now);
-    if (ms > (INT64_MAX - now) / NS_PER_MS)
+    if (ms > (INT64_MAX - now) / AFAR__MILLISECOND)
         return AFAR_FOREVER;
-    return afar_deadline_at(now + ms * NS_PER_MS);
+    return afar_deadline_at(now + ms * AFAR__MILLISECOND);
 }
 
 int64_t
@@ -36,6 +24,6 @@ afar_deadline_left_ns(afar_deadline deadline)
 
     if (deadline.ns == INT64_MAX)
         return INT64_MAX;
-    now = now_ns();
+    now = afar__now();
     return deadline.ns > now ? deadline.ns - now : 0;
 }
