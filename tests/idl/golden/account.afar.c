@@ -4,6 +4,8 @@
 
 #include <stdarg.h>
 
+#include <afar/message.h>
+
 /* ---- bank.Account ---- */
 
 static afar_code
@@ -14,8 +16,7 @@ serve_bank_account_deposit(const void *methods, void *self, afar_call *call)
     if (!table->deposit)
         return afar_call_unimplemented(call);
     return table->deposit(self, (const Bank__DepositRequest *)afar_call_request(call),
-                          (Bank__DepositReply *)afar_call_reply(call),
-                          call);
+                          (Bank__DepositReply *)afar_call_reply(call), call);
 }
 
 static afar_code
@@ -26,8 +27,7 @@ serve_bank_account_withdraw(const void *methods, void *self, afar_call *call)
     if (!table->withdraw)
         return afar_call_unimplemented(call);
     return table->withdraw(self, (const Bank__WithdrawRequest *)afar_call_request(call),
-                           (Bank__WithdrawReply *)afar_call_reply(call),
-                           call);
+                           (Bank__WithdrawReply *)afar_call_reply(call), call);
 }
 
 static afar_code
@@ -38,8 +38,7 @@ serve_bank_account_statement(const void *methods, void *self, afar_call *call)
     if (!table->statement)
         return afar_call_unimplemented(call);
     return table->statement(self, (const Bank__StatementRequest *)afar_call_request(call),
-                            (bank_account_statement_server_stream *)call,
-                            call);
+                            (bank_account_statement_server_stream *)call, call);
 }
 
 static afar_code
@@ -50,8 +49,7 @@ serve_bank_account_deposit_all(const void *methods, void *self, afar_call *call)
     if (!table->deposit_all)
         return afar_call_unimplemented(call);
     return table->deposit_all(self, (bank_account_deposit_all_server_stream *)call,
-                              (Bank__DepositAllReply *)afar_call_reply(call),
-                              call);
+                              (Bank__DepositAllReply *)afar_call_reply(call), call);
 }
 
 static afar_code
@@ -61,8 +59,7 @@ serve_bank_account_reconcile(const void *methods, void *self, afar_call *call)
 
     if (!table->reconcile)
         return afar_call_unimplemented(call);
-    return table->reconcile(self, (bank_account_reconcile_server_stream *)call,
-                            call);
+    return table->reconcile(self, (bank_account_reconcile_server_stream *)call, call);
 }
 
 static const afar_method bank_account_method[] = {
@@ -91,23 +88,19 @@ const afar_interface bank_account_interface = {
 
 afar_code
 bank_account_new(const bank_account_methods *methods, void *self,
-                 const afar_object_options *options,
-                 bank_account **ret_object, afar_error *err)
+                 const afar_object_options *options, bank_account **ret_object, afar_error *err)
 {
     afar_object *object = NULL;
-    afar_code code = afar_object_new(&bank_account_interface, methods, self, options,
-                                     &object, err);
+    afar_code code = afar_object_new(&bank_account_interface, methods, self, options, &object,
+                                     err);
     if (code == AFAR_OK)
         *ret_object = (bank_account *)object;
     return code;
 }
 
 afar_code
-bank_account_deposit(bank_account *object,
-                     const Bank__DepositRequest *request,
-                     afar_deadline deadline,
-                     Bank__DepositReply **ret_reply,
-                     afar_error *err)
+bank_account_deposit(bank_account *object, const Bank__DepositRequest *request,
+                     afar_deadline deadline, Bank__DepositReply **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(bank_account_object(object), &bank_account_method[0],
@@ -118,22 +111,17 @@ bank_account_deposit(bank_account *object,
 }
 
 afar_code
-bank_account_deposit_start(bank_account *object,
-                           const Bank__DepositRequest *request,
-                           afar_deadline deadline,
-                           const afar_call_options *options,
-                           afar_future **ret_future,
-                           afar_error *err)
+bank_account_deposit_start(bank_account *object, const Bank__DepositRequest *request,
+                           afar_deadline deadline, const afar_call_options *options,
+                           afar_future **ret_future, afar_error *err)
 {
-    return afar_object_start(bank_account_object(object), &bank_account_method[0],
-                             &request->base, deadline, options, ret_future, err);
+    return afar_object_start(bank_account_object(object), &bank_account_method[0], &request->base,
+                             deadline, options, ret_future, err);
 }
 
 afar_code
-bank_account_deposit_await(afar_future *future,
-                           afar_deadline deadline,
-                           Bank__DepositReply **ret_reply,
-                           afar_error *err)
+bank_account_deposit_await(afar_future *future, afar_deadline deadline,
+                           Bank__DepositReply **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_future_await(future, &bank_account_method[0], deadline, &reply, err);
@@ -143,11 +131,8 @@ bank_account_deposit_await(afar_future *future,
 }
 
 afar_code
-bank_account_withdraw(bank_account *object,
-                      const Bank__WithdrawRequest *request,
-                      afar_deadline deadline,
-                      Bank__WithdrawReply **ret_reply,
-                      afar_error *err)
+bank_account_withdraw(bank_account *object, const Bank__WithdrawRequest *request,
+                      afar_deadline deadline, Bank__WithdrawReply **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(bank_account_object(object), &bank_account_method[1],
@@ -158,22 +143,17 @@ bank_account_withdraw(bank_account *object,
 }
 
 afar_code
-bank_account_withdraw_start(bank_account *object,
-                            const Bank__WithdrawRequest *request,
-                            afar_deadline deadline,
-                            const afar_call_options *options,
-                            afar_future **ret_future,
-                            afar_error *err)
+bank_account_withdraw_start(bank_account *object, const Bank__WithdrawRequest *request,
+                            afar_deadline deadline, const afar_call_options *options,
+                            afar_future **ret_future, afar_error *err)
 {
-    return afar_object_start(bank_account_object(object), &bank_account_method[1],
-                             &request->base, deadline, options, ret_future, err);
+    return afar_object_start(bank_account_object(object), &bank_account_method[1], &request->base,
+                             deadline, options, ret_future, err);
 }
 
 afar_code
-bank_account_withdraw_await(afar_future *future,
-                            afar_deadline deadline,
-                            Bank__WithdrawReply **ret_reply,
-                            afar_error *err)
+bank_account_withdraw_await(afar_future *future, afar_deadline deadline,
+                            Bank__WithdrawReply **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_future_await(future, &bank_account_method[1], deadline, &reply, err);
@@ -183,12 +163,9 @@ bank_account_withdraw_await(afar_future *future,
 }
 
 afar_code
-bank_account_statement(bank_account *object,
-                       const Bank__StatementRequest *request,
-                       afar_deadline deadline,
-                       const afar_call_options *options,
-                       bank_account_statement_stream **ret_stream,
-                       afar_error *err)
+bank_account_statement(bank_account *object, const Bank__StatementRequest *request,
+                       afar_deadline deadline, const afar_call_options *options,
+                       bank_account_statement_stream **ret_stream, afar_error *err)
 {
     afar_stream *stream = NULL;
     afar_code code = afar_object_stream(bank_account_object(object), &bank_account_method[2],
@@ -199,10 +176,8 @@ bank_account_statement(bank_account *object,
 }
 
 afar_code
-bank_account_statement_receive(bank_account_statement_stream *stream,
-                               afar_deadline deadline,
-                               Bank__Entry **ret_message,
-                               afar_error *err)
+bank_account_statement_receive(bank_account_statement_stream *stream, afar_deadline deadline,
+                               Bank__Entry **ret_message, afar_error *err)
 {
     ProtobufCMessage *message = NULL;
     afar_code code = afar_stream_receive(bank_account_statement_stream_base(stream), deadline,
@@ -220,23 +195,20 @@ bank_account_statement_close(bank_account_statement_stream *stream)
 
 afar_code
 bank_account_statement_server_send(bank_account_statement_server_stream *stream,
-                                   const Bank__Entry *message,
-                                   afar_deadline deadline,
+                                   const Bank__Entry *message, afar_deadline deadline,
                                    afar_error *err)
 {
     return afar_call_send((afar_call *)stream, &message->base, deadline, err);
 }
 
 afar_code
-bank_account_deposit_all(bank_account *object,
-                         afar_deadline deadline,
+bank_account_deposit_all(bank_account *object, afar_deadline deadline,
                          const afar_call_options *options,
-                         bank_account_deposit_all_stream **ret_stream,
-                         afar_error *err)
+                         bank_account_deposit_all_stream **ret_stream, afar_error *err)
 {
     afar_stream *stream = NULL;
-    afar_code code = afar_object_stream(bank_account_object(object), &bank_account_method[3],
-                                        NULL, deadline, options, &stream, err);
+    afar_code code = afar_object_stream(bank_account_object(object), &bank_account_method[3], NULL,
+                                        deadline, options, &stream, err);
     if (code == AFAR_OK)
         *ret_stream = (bank_account_deposit_all_stream *)stream;
     return code;
@@ -244,18 +216,16 @@ bank_account_deposit_all(bank_account *object,
 
 afar_code
 bank_account_deposit_all_send(bank_account_deposit_all_stream *stream,
-                              const Bank__DepositRequest *message,
-                              afar_deadline deadline,
+                              const Bank__DepositRequest *message, afar_deadline deadline,
                               afar_error *err)
 {
-    return afar_stream_send(bank_account_deposit_all_stream_base(stream), &message->base, deadline, err);
+    return afar_stream_send(bank_account_deposit_all_stream_base(stream), &message->base, deadline,
+                            err);
 }
 
 afar_code
-bank_account_deposit_all_finish(bank_account_deposit_all_stream *stream,
-                                afar_deadline deadline,
-                                Bank__DepositAllReply **ret_reply,
-                                afar_error *err)
+bank_account_deposit_all_finish(bank_account_deposit_all_stream *stream, afar_deadline deadline,
+                                Bank__DepositAllReply **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_stream_await(bank_account_deposit_all_stream_base(stream), deadline,
@@ -274,8 +244,7 @@ bank_account_deposit_all_close(bank_account_deposit_all_stream *stream)
 afar_code
 bank_account_deposit_all_server_receive(bank_account_deposit_all_server_stream *stream,
                                         afar_deadline deadline,
-                                        const Bank__DepositRequest **ret_message,
-                                        afar_error *err)
+                                        const Bank__DepositRequest **ret_message, afar_error *err)
 {
     const ProtobufCMessage *message = NULL;
     afar_code code = afar_call_receive((afar_call *)stream, deadline, &message, err);
@@ -285,34 +254,29 @@ bank_account_deposit_all_server_receive(bank_account_deposit_all_server_stream *
 }
 
 afar_code
-bank_account_reconcile(bank_account *object,
-                       afar_deadline deadline,
+bank_account_reconcile(bank_account *object, afar_deadline deadline,
                        const afar_call_options *options,
-                       bank_account_reconcile_stream **ret_stream,
-                       afar_error *err)
+                       bank_account_reconcile_stream **ret_stream, afar_error *err)
 {
     afar_stream *stream = NULL;
-    afar_code code = afar_object_stream(bank_account_object(object), &bank_account_method[4],
-                                        NULL, deadline, options, &stream, err);
+    afar_code code = afar_object_stream(bank_account_object(object), &bank_account_method[4], NULL,
+                                        deadline, options, &stream, err);
     if (code == AFAR_OK)
         *ret_stream = (bank_account_reconcile_stream *)stream;
     return code;
 }
 
 afar_code
-bank_account_reconcile_send(bank_account_reconcile_stream *stream,
-                            const Bank__Entry *message,
-                            afar_deadline deadline,
-                            afar_error *err)
+bank_account_reconcile_send(bank_account_reconcile_stream *stream, const Bank__Entry *message,
+                            afar_deadline deadline, afar_error *err)
 {
-    return afar_stream_send(bank_account_reconcile_stream_base(stream), &message->base, deadline, err);
+    return afar_stream_send(bank_account_reconcile_stream_base(stream), &message->base, deadline,
+                            err);
 }
 
 afar_code
-bank_account_reconcile_receive(bank_account_reconcile_stream *stream,
-                               afar_deadline deadline,
-                               Bank__Finding **ret_message,
-                               afar_error *err)
+bank_account_reconcile_receive(bank_account_reconcile_stream *stream, afar_deadline deadline,
+                               Bank__Finding **ret_message, afar_error *err)
 {
     ProtobufCMessage *message = NULL;
     afar_code code = afar_stream_receive(bank_account_reconcile_stream_base(stream), deadline,
@@ -323,8 +287,7 @@ bank_account_reconcile_receive(bank_account_reconcile_stream *stream,
 }
 
 afar_code
-bank_account_reconcile_finish(bank_account_reconcile_stream *stream,
-                              afar_error *err)
+bank_account_reconcile_finish(bank_account_reconcile_stream *stream, afar_error *err)
 {
     return afar_stream_finish(bank_account_reconcile_stream_base(stream), err);
 }
@@ -337,8 +300,7 @@ bank_account_reconcile_close(bank_account_reconcile_stream *stream)
 
 afar_code
 bank_account_reconcile_server_send(bank_account_reconcile_server_stream *stream,
-                                   const Bank__Finding *message,
-                                   afar_deadline deadline,
+                                   const Bank__Finding *message, afar_deadline deadline,
                                    afar_error *err)
 {
     return afar_call_send((afar_call *)stream, &message->base, deadline, err);
@@ -346,8 +308,7 @@ bank_account_reconcile_server_send(bank_account_reconcile_server_stream *stream,
 
 afar_code
 bank_account_reconcile_server_receive(bank_account_reconcile_server_stream *stream,
-                                      afar_deadline deadline,
-                                      const Bank__Entry **ret_message,
+                                      afar_deadline deadline, const Bank__Entry **ret_message,
                                       afar_error *err)
 {
     const ProtobufCMessage *message = NULL;
@@ -373,8 +334,7 @@ bank_overdrawn_fail(afar_call *call, afar_code code, const Bank__Overdrawn *deta
     va_list arguments;
 
     va_start(arguments, format);
-    code = afar_call_fail_detail(call, code, "bank.Overdrawn", &detail->base, format,
-                                 arguments);
+    code = afar_call_fail_detail(call, code, "bank.Overdrawn", &detail->base, format, arguments);
     va_end(arguments);
     return code;
 }

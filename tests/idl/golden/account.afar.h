@@ -34,8 +34,8 @@ bank_account_open(afar_client *client, const char *name, afar_deadline deadline,
                   bank_account **ret_object, afar_error *err)
 {
     afar_object *object = NULL;
-    afar_code code = afar_object_open(client, name, &bank_account_interface, deadline,
-                                      &object, err);
+    afar_code code = afar_object_open(client, name, &bank_account_interface, deadline, &object,
+                                      err);
     if (code == AFAR_OK)
         *ret_object = (bank_account *)object;
     return code;
@@ -53,8 +53,7 @@ bank_account_close(bank_account *object)
 /* Deposit: Adds money; answers with the new balance. */
 AFAR_MUST_USE afar_code
 bank_account_deposit(bank_account *object, const Bank__DepositRequest *request,
-                     afar_deadline deadline,
-                     Bank__DepositReply **ret_reply, afar_error *err);
+                     afar_deadline deadline, Bank__DepositReply **ret_reply, afar_error *err);
 
 AFAR_MUST_USE afar_code
 bank_account_deposit_start(bank_account *object, const Bank__DepositRequest *request,
@@ -68,8 +67,7 @@ bank_account_deposit_await(afar_future *future, afar_deadline deadline,
 /* Withdraw: Takes money out; fails with Overdrawn if there is not enough. */
 AFAR_MUST_USE afar_code
 bank_account_withdraw(bank_account *object, const Bank__WithdrawRequest *request,
-                      afar_deadline deadline,
-                      Bank__WithdrawReply **ret_reply, afar_error *err);
+                      afar_deadline deadline, Bank__WithdrawReply **ret_reply, afar_error *err);
 
 AFAR_MUST_USE afar_code
 bank_account_withdraw_start(bank_account *object, const Bank__WithdrawRequest *request,
@@ -105,8 +103,8 @@ bank_account_statement_stream_base(bank_account_statement_stream *stream)
 typedef struct bank_account_deposit_all_stream bank_account_deposit_all_stream;
 
 AFAR_MUST_USE afar_code
-bank_account_deposit_all(bank_account *object,
-                         afar_deadline deadline, const afar_call_options *options,
+bank_account_deposit_all(bank_account *object, afar_deadline deadline,
+                         const afar_call_options *options,
                          bank_account_deposit_all_stream **ret_stream, afar_error *err);
 
 AFAR_MUST_USE afar_code
@@ -132,8 +130,8 @@ bank_account_deposit_all_stream_base(bank_account_deposit_all_stream *stream)
 typedef struct bank_account_reconcile_stream bank_account_reconcile_stream;
 
 AFAR_MUST_USE afar_code
-bank_account_reconcile(bank_account *object,
-                       afar_deadline deadline, const afar_call_options *options,
+bank_account_reconcile(bank_account *object, afar_deadline deadline,
+                       const afar_call_options *options,
                        bank_account_reconcile_stream **ret_stream, afar_error *err);
 
 AFAR_MUST_USE afar_code
@@ -174,8 +172,7 @@ typedef struct bank_account_deposit_all_server_stream bank_account_deposit_all_s
 AFAR_MUST_USE afar_code
 bank_account_deposit_all_server_receive(bank_account_deposit_all_server_stream *stream,
                                         afar_deadline deadline,
-                                        const Bank__DepositRequest **ret_message,
-                                        afar_error *err);
+                                        const Bank__DepositRequest **ret_message, afar_error *err);
 
 /* The handler's end of Reconcile. */
 typedef struct bank_account_reconcile_server_stream bank_account_reconcile_server_stream;
@@ -217,8 +214,7 @@ typedef struct bank_account_methods {
  * options may be NULL. */
 AFAR_MUST_USE afar_code
 bank_account_new(const bank_account_methods *methods, void *self,
-                 const afar_object_options *options,
-                 bank_account **ret_object, afar_error *err);
+                 const afar_object_options *options, bank_account **ret_object, afar_error *err);
 
 /* ==== the error bank.Overdrawn ====
  *

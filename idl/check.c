@@ -1,0 +1,7 @@
+#include "idl/check.h"
+char *
+check_model(idl_model *model)
+{
+    (void)model;
+    return NULL;
+}
