@@ -10,6 +10,7 @@
 
 #include "runtime/details.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,55 +20,51 @@
 
 #define MOST_BYTES 6144 /* added by a program; they travel as metadata, which gets 8 KiB */
 
-/* One malloc: the struct, the data, the type with its 0. */
-struct item {
-    struct item *next;
-    struct afar_detail detail;
-};
-
 /* A detail that was read as a message. */
 struct found {
     struct found *next;
-    const struct item *item;
+    size_t index;
     ProtobufCMessage *message;
 };
 
+/* The data of a detail and its type, terminated, are one malloc. */
 struct afar_details {
-    struct item *first, **behind; /* the place where the next one goes */
-    size_t count;
-    size_t bytes;
+    afar_detail *items;
+    size_t count, capacity;
+    size_t bytes; /* types and data */
     struct found *found;
 };
 
-static afar_details *
-new_details(void)
+static bool
+make_room(afar_details *details)
 {
-    afar_details *details = calloc(1, sizeof *details);
+    size_t capacity = details->capacity > 0 ? details->capacity * 2 : 4;
+    afar_detail *items;
 
-    if (details)
-        details->behind = &details->first;
-    return details;
+    if (details->count < details->capacity)
+        return true;
+    items = realloc(details->items, capacity * sizeof *items);
+    if (!items)
+        return false;
+    details->items = items;
+    details->capacity = capacity;
+    return true;
 }
 
 static afar_code
 append(afar_details *details, const char *type, size_t type_length, const void *data, size_t length)
 {
-    struct item *item = malloc(sizeof *item + length + type_length + 1);
-    uint8_t *bytes = (uint8_t *)(item + 1);
+    uint8_t *bytes = make_room(details) ? malloc(length + type_length + 1) : NULL;
     char *name;
 
-    if (!item)
+    if (!bytes)
         return AFAR_RESOURCE_EXHAUSTED;
     name = (char *)bytes + length;
     if (length > 0)
         memcpy(bytes, data, length);
     memcpy(name, type, type_length);
     name[type_length] = 0;
-    item->next = NULL;
-    item->detail = (afar_detail){ name, bytes, length };
-    *details->behind = item;
-    details->behind = &item->next;
-    details->count++;
+    details->items[details->count++] = (afar_detail){ name, bytes, length };
     details->bytes += length + type_length;
     return AFAR_OK;
 }
@@ -81,7 +78,7 @@ afar__details_add(afar_error *err, const char *type, size_t type_length, const v
     if (used > most || length > most - used || type_length > most - used - length)
         return AFAR_RESOURCE_EXHAUSTED;
     if (!err->details)
-        err->details = new_details();
+        err->details = calloc(1, sizeof *err->details);
     if (!err->details)
         return AFAR_RESOURCE_EXHAUSTED;
     return append(err->details, type, type_length, data, length);
@@ -90,12 +87,12 @@ afar__details_add(afar_error *err, const char *type, size_t type_length, const v
 afar_details *
 afar__details_copy(const afar_details *details)
 {
-    afar_details *copy = details ? new_details() : NULL;
+    afar_details *copy = details ? calloc(1, sizeof *copy) : NULL;
 
     if (!copy)
         return NULL;
-    for (const struct item *item = details->first; item; item = item->next) {
-        const afar_detail *detail = &item->detail;
+    for (size_t i = 0; i < details->count; i++) {
+        const afar_detail *detail = &details->items[i];
 
         if (append(copy, detail->type, strlen(detail->type), detail->data, detail->length)) {
             afar__details_free(copy);
@@ -117,12 +114,9 @@ afar__details_free(afar_details *details)
         afar_message_free(found->message);
         free(found);
     }
-    while (details->first) {
-        struct item *item = details->first;
-
-        details->first = item->next;
-        free(item);
-    }
+    for (size_t i = 0; i < details->count; i++)
+        free((void *)(uintptr_t)details->items[i].data);
+    free(details->items);
     free(details);
 }
 
@@ -145,27 +139,25 @@ afar_error_detail_count(const afar_error *err)
 afar_detail
 afar_error_detail(const afar_error *err, size_t index)
 {
-    const struct item *item = err && err->details ? err->details->first : NULL;
-
-    while (item && index-- > 0)
-        item = item->next;
-    return item ? item->detail : (afar_detail){ NULL, NULL, 0 };
+    if (index >= afar_error_detail_count(err))
+        return (afar_detail){ NULL, NULL, 0 };
+    return err->details->items[index];
 }
 
 /* Reads a detail and keeps the message. */
 static const ProtobufCMessage *
-read_item(afar_details *details, const struct item *item, const ProtobufCMessageDescriptor *type)
+read_detail(afar_details *details, size_t index, const ProtobufCMessageDescriptor *type)
 {
+    const afar_detail *detail = &details->items[index];
     struct found *found = malloc(sizeof *found);
 
     if (!found)
         return NULL;
-    if (afar__decode_message(type, item->detail.data, item->detail.length, NULL, &found->message,
-                             NULL)) {
+    if (afar__decode_message(type, detail->data, detail->length, NULL, &found->message, NULL)) {
         free(found);
         return NULL;
     }
-    found->item = item;
+    found->index = index;
     found->next = details->found;
     details->found = found;
     return found->message;
@@ -174,15 +166,14 @@ read_item(afar_details *details, const struct item *item, const ProtobufCMessage
 const ProtobufCMessage *
 afar_error_find(const afar_error *err, const char *name, const ProtobufCMessageDescriptor *type)
 {
-    afar_details *details = err ? err->details : NULL;
-    const struct item *item = details ? details->first : NULL;
+    size_t count = afar_error_detail_count(err), index = 0;
 
-    while (item && strcmp(item->detail.type, name) != 0)
-        item = item->next;
-    if (!item)
+    while (index < count && strcmp(err->details->items[index].type, name) != 0)
+        index++;
+    if (index == count)
         return NULL;
-    for (const struct found *found = details->found; found; found = found->next)
-        if (found->item == item && found->message->descriptor == type)
+    for (const struct found *found = err->details->found; found; found = found->next)
+        if (found->index == index && found->message->descriptor == type)
             return found->message;
-    return read_item(details, item, type);
+    return read_detail(err->details, index, type);
 }

@@ -1,16 +1,15 @@
 /* The log hook.
  *
  * The level is read for every line that might be written, so it is one relaxed
- * load; -1 means that there is no hook.  The hook is set before the first node opens,
- * yet a line that is under way on another thread must not see half of a change: the
- * hook and its argument are read together under a lock, for lines that are on.
+ * load; -1 means that there is no hook.  No lock: a process that forks must be able
+ * to log in the child.  The hook and its argument are two values, which go together
+ * because they are set when no line is under way (afar/log.h says when).
  *
  * Any thread.
  */
 
 #include "runtime/log.h"
 
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
@@ -22,20 +21,16 @@
 
 atomic_int afar__log_last = -1;
 
-static struct {
-    pthread_mutex_t lock;
-    afar_log_fn fn; /* guarded by lock */
-    void *arg;      /* guarded by lock */
-} hook = { .lock = PTHREAD_MUTEX_INITIALIZER };
+static _Atomic(afar_log_fn) hook;
+static _Atomic(void *) hook_arg;
 
 void
 afar_log_set(afar_log_fn fn, void *arg, afar_log_level last)
 {
-    pthread_mutex_lock(&hook.lock);
-    hook.fn = fn;
-    hook.arg = arg;
-    atomic_store_explicit(&afar__log_last, fn ? (int)last : -1, memory_order_relaxed);
-    pthread_mutex_unlock(&hook.lock);
+    atomic_store(&afar__log_last, -1);
+    atomic_store(&hook_arg, arg);
+    atomic_store(&hook, fn);
+    atomic_store(&afar__log_last, fn ? (int)last : -1);
 }
 
 /* What is left of control characters could confuse a terminal or the next reader. */
@@ -53,7 +48,6 @@ afar__log(afar_log_level level, const char *format, ...)
     char line[LINE_SIZE];
     va_list arguments;
     afar_log_fn fn;
-    void *arg;
 
     if (!afar__log_on(level))
         return;
@@ -61,12 +55,9 @@ afar__log(afar_log_level level, const char *format, ...)
     afar__line_format(line, sizeof line, format, arguments);
     va_end(arguments);
     blank_controls(line);
-    pthread_mutex_lock(&hook.lock);
-    fn = hook.fn;
-    arg = hook.arg;
-    pthread_mutex_unlock(&hook.lock);
+    fn = atomic_load(&hook);
     if (fn)
-        fn(arg, level, line);
+        fn(atomic_load(&hook_arg), level, line);
 }
 
 /* One write, so that lines of several threads and processes do not mix. */
