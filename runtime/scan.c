@@ -361,7 +361,8 @@ has_field(const uint8_t *at, const uint8_t *end, uint32_t number)
     return false;
 }
 
-/* Fails for the first required field that is missing, here or further in. */
+/* Fails for the first required field that is missing, here or further in.  One that
+ * has a default may be missing: protobuf-c does not mind. */
 static afar_code
 explain_missing(const ProtobufCMessageDescriptor *type, const uint8_t *at, const uint8_t *end,
                 afar_error *err)
@@ -371,7 +372,8 @@ explain_missing(const ProtobufCMessageDescriptor *type, const uint8_t *at, const
     for (unsigned i = 0; i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
 
-        if (field->label == PROTOBUF_C_LABEL_REQUIRED && !has_field(at, end, field->id))
+        if (field->label == PROTOBUF_C_LABEL_REQUIRED && !field->default_value &&
+            !has_field(at, end, field->id))
             return afar_fail(err, AFAR_INTERNAL, "%s: the required field %s (%u) is missing",
                              type_name(type), field->name ? field->name : "without a name",
                              (unsigned)field->id);
