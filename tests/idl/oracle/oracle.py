@@ -1,0 +1,481 @@
+#!/usr/bin/python3
+"""Holds the message code of protoc-gen-afar against that of protoc-gen-c.
+
+    oracle.py [file.proto ...]
+
+both/    files that both accept: the headers must declare the same (structs with
+         the same members, types, sizes and offsets, enums, functions, macros), the
+         objects define the same symbols, the descriptors be equal member by member,
+         fresh messages hold the same, and messages go back and forth between the
+         two and Python's protobuf without a change.  The .proto files of protobuf
+         itself and of the bank example are held to the same.
+recast/  proto3 files with `optional`, which protoc-gen-c refuses: held against its
+         code for the same file turned into proto2.
+alone/   files that protoc-gen-c refuses or miscompiles: our code must compile, say
+         what the .proto says, and agree with Python's protobuf.
+
+Services are taken out of what protoc-gen-c sees: it makes stubs for them that we do
+not.  So are the types X_Closure that it makes for each message, for these stubs
+alone.  A difference is one line: the file, the C name with its member, what it is
+and what it should be.  The exit code is 1 if there were any.
+"""
+
+import argparse
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).parent))
+
+from google.protobuf import descriptor_pb2  # noqa: E402
+
+import headers  # noqa: E402
+import wire  # noqa: E402
+
+warnings.simplefilter("error")  # Python's protobuf only warns of some bad bytes
+
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE.parents[2]
+SEED, RANDOM_MESSAGES = 20, 12
+MOST_LINES = 200
+SCALARS = set(range(1, 19)) - {9, 10, 11, 12}  # the numbers of types that can be packed
+
+LOOSE = ["-std=gnu11", "-w"]
+STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Wshadow", "-Werror"]
+STRICT_CXX = ["-std=gnu++20", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror"]
+
+# Headers with macros that fields may be named like; users include them before ours.
+MACROS = ["errno.h", "math.h", "stdio.h", "sys/sysmacros.h"]
+
+
+def run(command, **more):
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, **more)
+
+
+def first_error(text):
+    lines = [line for line in text.splitlines() if line and "warning" not in line.lower()]
+    errors = [line for line in lines if "error" in line]
+    return (errors or lines or ["it does not say why"])[0].strip()
+
+
+class Failure(Exception):
+    """A tool refused; the message says which and why."""
+
+
+def check_run(what, command, **more):
+    done = run(command, **more)
+    if done.returncode:
+        raise Failure(f"{what}: {first_error(done.stderr)}")
+    return done.stdout
+
+
+def stem(file):
+    return re.sub(r"\.proto$", "", file)
+
+
+class Side:
+    """What one generator made of a list of files."""
+
+    def __init__(self, tools, name, out, flags):
+        self.tools, self.name, self.out, self.flags = tools, name, out, flags
+        out.mkdir(parents=True)
+
+    def has_code(self, file):
+        return (self.out / f"{stem(file)}.pb-c.c").exists()
+
+    def header(self, file):
+        return self.out / f"{stem(file)}.pb-c.h"
+
+    def object(self, file):
+        return self.out / f"{stem(file)}.o"
+
+    def compile(self, file):
+        check_run(f"{self.name}'s code does not compile",
+                  [self.tools.cc, *self.flags, "-fPIC", "-c", "-I", self.out,
+                   self.out / f"{stem(file)}.pb-c.c", "-o", self.object(file)])
+
+    def symbols(self, file):
+        listing = check_run("nm", ["nm", "--defined-only", "--extern-only", self.object(file)])
+        return sorted(line.split()[2] for line in listing.splitlines())
+
+    def declarations(self, file, symbols):
+        """What the header declares; builds the probe on the way."""
+        header, include = self.header(file), f"{stem(file)}.pb-c.h"
+        probe = self.out / f"{stem(file)}.probe.c"
+        probe.write_text(f'#include "{include}"\n')
+        found = headers.macros(
+            check_run("cc -E", [self.tools.cc, "-E", "-dD", "-I", self.out, probe]), header)
+        structs = re.findall(r"^typedef struct (?:\w+) (\w+);", header.read_text(), re.M)
+        probe.write_text(headers.probe_source(include, symbols, found, structs))
+        made = probe.with_suffix(".o")
+        check_run(f"{self.name}'s header lacks something",
+                  [self.tools.cc, *LOOSE, "-gdwarf-5", "-fno-eliminate-unused-debug-types", "-fPIC",
+                   "-c", "-I", self.out, probe, "-o", made])
+        found.update(headers.DebugInfo(made).declarations(str(header)))
+        return {name: text for name, text in found.items() if not name.endswith("_Closure")}
+
+    def link(self, file, closure):
+        """One shared object from the code of a file, of all it imports, and its probe."""
+        library = self.out / f"{stem(file)}.so"
+        objects = [self.object(one) for one in closure if self.has_code(one)]
+        check_run(f"{self.name}'s code does not link",
+                  [self.tools.cc, "-shared", *objects, self.out / f"{stem(file)}.probe.o",
+                   "-o", library, "-Wl,-z,defs", "-lprotobuf-c"])
+        return library
+
+
+class Suite:
+    """A folder of .proto files, what both generators make of it, and the checks."""
+
+    def __init__(self, tools, name, files, includes):
+        self.tools, self.name, self.files = tools, name, files
+        self.includes = [f"-I{path}" for path in includes]
+        self.work = tools.work / name
+        self.set = descriptor_pb2.FileDescriptorSet()
+        self.lines = []
+
+    def report(self, file, line):
+        self.lines.append(f"{self.name}/{file}: {line}")
+
+    # ---- making the code ----
+
+    def load(self):
+        self.work.mkdir(parents=True)
+        path = self.work / "files.pb"
+        check_run("protoc", [self.tools.protoc, *self.includes, "--include_imports",
+                             "--include_source_info", "-o", path, *self.files])
+        self.set.ParseFromString(path.read_bytes())
+        self.by_name = {file.name: file for file in self.set.file}
+        self.wire = wire.Wire(self.set.file)
+
+    def closure(self, file):
+        found = [file]
+        for name in found:
+            found += [one for one in self.by_name[name].dependency if one not in found]
+        return found
+
+    def all_files(self):
+        """Imported files as well, if code is made for them."""
+        return [file.name for file in self.set.file]
+
+    def generate_oracle(self, side, change):
+        """Runs protoc-gen-c on the descriptors after `change`."""
+        path = side.out / "files.pb"
+        changed = descriptor_pb2.FileDescriptorSet()
+        changed.CopyFrom(self.set)
+        for file in changed.file:
+            change(file)
+        path.write_bytes(changed.SerializeToString())
+        check_run("protoc-gen-c", [self.tools.protoc, f"--descriptor_set_in={path}",
+                                   f"--c_out={side.out}", *self.all_files()])
+
+    def generate_afar(self, out, files):
+        check_run("protoc-gen-afar",
+                  [self.tools.protoc, *self.includes,
+                   f"--plugin=protoc-gen-afar={self.tools.plugin}", f"--afar_out={out}", *files])
+
+    def each(self, work, files):
+        """Does `work(file)` for all files, two at a time; a Failure is a difference."""
+        def guarded(file):
+            try:
+                work(file)
+                return True
+            except Failure as failure:
+                self.report(file, failure)
+                return False
+
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            return [file for file, well in zip(files, pool.map(guarded, files)) if well]
+
+    def make_afar(self):
+        side = Side(self.tools, "protoc-gen-afar", self.work / "afar", STRICT)
+        try:
+            self.generate_afar(side.out, self.all_files())
+        except Failure:
+            self.each(lambda file: self.generate_afar(side.out, [file]), self.all_files())
+        return side
+
+    def with_code(self, side, files):
+        """Those of the files for which code was made; it should be all of them."""
+        for file in files:
+            if not side.has_code(file):
+                self.report(file, f"{side.name} makes no code for it")
+        return [file for file in files if side.has_code(file)]
+
+    # ---- checks ----
+
+    def check_alone_is_same(self, side, file):
+        """The compiler makes the same of a file whatever else it is asked for."""
+        out = self.work / "one" / stem(file)
+        out.mkdir(parents=True)
+        self.generate_afar(out, [file])
+        for made in sorted(path for path in out.rglob("*") if path.is_file()):
+            name = made.relative_to(out)
+            if not (side.out / name).exists() or (side.out / name).read_bytes() != made.read_bytes():
+                self.report(file, f"{name} differs when it is made by itself")
+
+    def check_languages(self, side, file):
+        """As C++, with GNU's C and other macros about, and the interface code as well."""
+        made = [f"{stem(file)}{suffix}" for suffix in (".pb-c.h", ".afar.h")]
+        text = "".join(f'#include "{name}"\n' for name in made if (side.out / name).exists())
+        parts = [f"-I{side.out}"] + [f"-I{SOURCE / part}" for part in ("runtime", "client", "server")]
+        for header in MACROS:
+            parts += ["-include", header]
+        check_run("its headers do not compile as C++",
+                  [self.tools.cxx, *STRICT_CXX, "-fsyntax-only", "-x", "c++", *parts, "-"],
+                  input=text)
+        sources = [side.out / f"{stem(file)}{suffix}" for suffix in (".pb-c.c", ".afar.c")]
+        for source in (path for path in sources if path.exists()):
+            flags = ["-std=gnu11"] + STRICT[1:]
+            check_run("its code does not compile as GNU C",
+                      [self.tools.cc, *flags, "-fsyntax-only", *parts, source])
+
+    def check_headers(self, should, found, file):
+        symbols_should, symbols_found = should.symbols(file), found.symbols(file)
+        for symbol in sorted(set(symbols_should) ^ set(symbols_found)):
+            if symbol in symbols_should:
+                self.report(file, f"symbol {symbol}: missing")
+            else:
+                self.report(file, f"symbol {symbol}: protoc-gen-c defines no such thing")
+        common = [symbol for symbol in symbols_should if symbol in symbols_found]
+        declared = found.declarations(file, common)
+        for line in headers.differences(should.declarations(file, common), declared):
+            self.report(file, line)
+        return [symbol for symbol in common if symbol.endswith("__descriptor")]
+
+    def twin(self, file, command, libraries, lines, *more):
+        """Runs the program that loads both sides; its complaints are differences."""
+        done = run([self.tools.twin, command, *libraries, *more], input="".join(lines))
+        for line in done.stderr.splitlines()[:40]:
+            self.report(file, line)
+        if done.returncode not in (0, 1):
+            raise Failure(f"twin {command} ends with {done.returncode}")
+        return done.stdout.splitlines()
+
+    def names_of_messages(self, file, libraries, descriptors):
+        """From C symbol to the message's full name, and the lines `fields` prints."""
+        fields, symbol = {}, None
+        messages = self.wire.messages(file)
+        for line in self.twin(file, "fields", libraries,
+                              [one + "\n" for one in descriptors]):
+            if line.startswith("= "):
+                _, symbol, name = line.split()
+                if name == "-":
+                    name = next(one for one in messages if headers.plain(one) ==
+                                headers.plain(symbol[:-len("__descriptor")]))
+                fields[symbol] = (name, [])
+            else:
+                fields[symbol][1].append(line)
+        missing = set(messages) - {name for name, _ in fields.values()}
+        for name in sorted(missing):
+            self.report(file, f"{name}: has no descriptor in C")
+        return fields
+
+    def check_fields(self, file, fields):
+        for symbol, (name, lines) in fields.items():
+            expected = self.wire.fields(name)
+            for line in lines:
+                number = int(line.split()[1])
+                rest, default = line.rsplit(" ", 1)
+                if number not in expected:
+                    self.report(file, f"{symbol}: field {number} is not in the .proto file")
+                    continue
+                wanted, wanted_default = expected.pop(number)
+                code_size = rest.startswith("- ")
+                if rest != wanted and not (code_size and rest[1:] == wanted[wanted.index(" "):]):
+                    self.report(file, f"{symbol}: its field is \"{rest}\", should be \"{wanted}\"")
+                if wanted_default is not None and default != wanted_default:
+                    self.report(file, f"{symbol} field {number}: its default is {default}, "
+                                      f"Python's is {wanted_default}")
+            for number in expected:
+                self.report(file, f"{symbol}: lacks field {number}")
+
+    def check_wire(self, file, libraries, fields):
+        """C to Python and Python to C; both must understand the same."""
+        symbols = [symbol + "\n" for symbol in fields]
+        for line in self.twin(file, "random", libraries, symbols, str(SEED), str(RANDOM_MESSAGES)):
+            symbol, data, text = line.split(" ", 2)
+            self.check_text(file, fields[symbol][0], data, text, "what C packs")
+
+        rng = random.Random(SEED)
+        sent = []
+        for symbol, (name, _) in fields.items():
+            if not self.wire.is_map_entry(name):
+                sent += [(symbol, self.wire.random(name, rng).hex()) for _ in range(RANDOM_MESSAGES)]
+        lines = [f"{symbol} {data or '-'}\n" for symbol, data in sent]
+        answers = self.twin(file, "read", libraries, lines)
+        if len(answers) != len(sent):
+            raise Failure(f"C read {len(answers)} of {len(sent)} messages from Python")
+        for (symbol, data), answer in zip(sent, answers):
+            name = fields[symbol][0]
+            _, again, text = answer.split(" ", 2)
+            self.check_text(file, name, data, text, "what Python packs")
+            self.check_meaning(file, name, data, again)
+
+    def check_meaning(self, file, name, data, again):
+        try:
+            same = self.wire.canonical(name, bytes.fromhex(again.strip("-"))) == \
+                self.wire.canonical(name, bytes.fromhex(data.strip("-")))
+        except Exception:  # whatever Python's protobuf throws at bad bytes
+            same = False
+        if not same:
+            self.report(file, f"{name}: {data} means something else as C packs it: {again}")
+
+    def check_text(self, file, name, data, text, what):
+        try:
+            expected = self.wire.text(name, bytes.fromhex(data.strip("-")))
+        except Exception as error:  # whatever Python's protobuf throws at bad bytes
+            self.report(file, f"{name}: Python cannot parse {what}: {data}: {error}")
+            return
+        if text != expected:
+            self.report(file, f"{name}: {what}, {data}, is {text} in C, {expected} in Python")
+
+    def check_side_by_side(self, should, found, file):
+        """Everything about one file, `should` being the oracle."""
+        descriptors = self.check_headers(should, found, file)
+        closure = self.closure(file)
+        libraries = [should.link(file, closure), found.link(file, closure)]
+        before = len(self.lines)
+        self.twin(file, "compare", libraries, [symbol + "\n" for symbol in descriptors])
+        if len(self.lines) > before:
+            return  # messages of different layouts cannot be exchanged
+        enums = set(self.enum_symbols(descriptors, libraries, file))
+        messages = [symbol for symbol in descriptors if symbol not in enums]
+        fields = self.names_of_messages(file, libraries, messages)
+        self.check_fields(file, fields)
+        self.check_wire(file, libraries, fields)
+
+    def enum_symbols(self, descriptors, libraries, file):
+        return self.twin(file, "enums", libraries, [symbol + "\n" for symbol in descriptors])
+
+    # ---- the kinds of suites ----
+
+    def compare(self, change):
+        """Both generators, the oracle after `change`."""
+        self.load()
+        should = Side(self.tools, "protoc-gen-c", self.work / "c", LOOSE)
+        self.generate_oracle(should, change)
+        found = self.make_afar()
+        self.check_output(found, self.compare_sides(should, found))
+
+    def compare_sides(self, should, found):
+        """Compiles both and compares them; gives the files for which that could be done."""
+        made = self.each(should.compile, [one for one in self.all_files() if should.has_code(one)])
+        made = self.each(found.compile, self.with_code(found, made))
+        wanted = [one for one in made if one in self.files]
+        self.each(lambda file: self.check_side_by_side(should, found, file), wanted)
+        return wanted
+
+    def check_output(self, side, files):
+        self.each(lambda file: self.check_alone_is_same(side, file), files)
+        self.each(lambda file: self.check_languages(side, file), files)
+
+    def only_ours(self):
+        """Without an oracle: our code on both sides, and Python's protobuf."""
+        self.load()
+        found = self.make_afar()
+        self.with_code(found, self.files)
+        made = [one for one in self.all_files() if found.has_code(one)]
+        wanted = [one for one in self.each(found.compile, made) if one in self.files]
+        self.each(lambda file: self.check_side_by_side(found, found, file), wanted)
+        self.check_output(found, wanted)
+
+
+def without_services(file):
+    file.ClearField("service")
+
+
+def recast_to_proto2(file):
+    """Turns proto3 with nothing but `optional` and repeated fields into proto2 of
+    the same C types: what was optional has presence in both."""
+    def recast(message):
+        for field in message.field:
+            if field.proto3_optional:
+                field.ClearField("proto3_optional")
+                field.ClearField("oneof_index")
+            elif field.label == field.LABEL_REPEATED:
+                if field.type in SCALARS and not field.options.HasField("packed"):
+                    field.options.packed = True
+            else:
+                raise Failure(f"recast/{file.name}: {field.name} is neither optional nor repeated")
+        message.ClearField("oneof_decl")
+        for nested in message.nested_type:
+            recast(nested)
+
+    without_services(file)
+    if file.syntax == "proto3":
+        file.ClearField("syntax")
+        for message in file.message_type:
+            recast(message)
+
+
+def suites(tools):
+    """All of them, in the order of the text at the top."""
+    def protos(folder):
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.proto"))
+
+    def make(name, more=(), includes=()):
+        includes = [HERE / name, *includes, SOURCE / "idl", tools.include]
+        return Suite(tools, name, protos(HERE / name) + list(more), includes)
+
+    shipped = [f"google/protobuf/{path.name}"
+               for path in sorted((tools.include / "google/protobuf").glob("*.proto"))]
+    shipped.append("google/protobuf/compiler/plugin.proto")
+    bank = SOURCE / "examples/bank"
+    return [
+        (make("both", shipped + ["account.proto", "afar/ref.proto"], [bank]),
+         lambda suite: suite.compare(without_services)),
+        (make("recast"), lambda suite: suite.compare(recast_to_proto2)),
+        (make("alone"), lambda suite: suite.only_ours()),
+    ]
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description="protoc-gen-afar against protoc-gen-c")
+    parser.add_argument("--plugin", type=Path, required=True, help="protoc-gen-afar")
+    parser.add_argument("--twin", type=Path, required=True, help="the program twin")
+    parser.add_argument("--work", type=Path, required=True, help="a folder to work in; emptied")
+    parser.add_argument("--protoc", default="protoc")
+    parser.add_argument("--cc", default="gcc")
+    parser.add_argument("--cxx", default="g++")
+    parser.add_argument("--include", type=Path, default=Path("/usr/include"),
+                        help="where protobuf's own .proto files are")
+    parser.add_argument("files", nargs="*", help="only these, such as both/maps.proto")
+    tools = parser.parse_args()
+    tools.work = tools.work.absolute()
+    tools.plugin = tools.plugin.absolute()
+    for program in (tools.plugin, tools.twin):
+        if not program.exists():
+            parser.error(f"{program} is not there; build it first")
+    return tools
+
+
+def main():
+    tools = parse_arguments()
+    shutil.rmtree(tools.work, ignore_errors=True)
+    count, lines = 0, []
+    for suite, check in suites(tools):
+        if tools.files:
+            suite.files = [one for one in suite.files if f"{suite.name}/{one}" in tools.files]
+        if suite.files:
+            try:
+                check(suite)
+            except Failure as failure:
+                suite.lines.append(f"{suite.name}: {failure}")
+        count += len(suite.files)
+        lines += suite.lines
+    for line in sorted(lines)[:MOST_LINES]:
+        print(line)
+    print(f"{count} files, {len(lines) or 'no'} differences")
+    return 1 if lines or not count else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
