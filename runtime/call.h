@@ -1,0 +1,91 @@
+#ifndef AFAR_RUNTIME_CALL_H
+#define AFAR_RUNTIME_CALL_H
+
+/* A call that is being served, whatever carried it here.  A transport embeds an
+ * afar_call at the start of its own, fills what is said to be the transport's, and
+ * hands it to the object's host (host.h). */
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <afar/call.h>
+
+#include "runtime/arena.h"
+#include "runtime/engine.h"
+#include "runtime/metadata.h"
+
+typedef struct afar__host afar__host;
+
+typedef struct afar__call_ops {
+    /* Sends the reply, or call->error if its code is not AFAR_OK; the call is over. */
+    void (*finish)(afar_call *call);
+    afar_code (*send)(afar_call *call, const ProtobufCMessage *message, int64_t deadline,
+                      afar_error *err);
+    afar_code (*receive)(afar_call *call, int64_t deadline, const ProtobufCMessage **ret_message,
+                         afar_error *err);
+    /* From now on afar__call_cancel is called when the caller gives up. */
+    void (*watch)(afar_call *call);
+    const afar_metadata *(*metadata)(afar_call *call);
+    afar_peer (*peer)(afar_call *call);
+    /* No reference is left. */
+    void (*free)(afar_call *call);
+} afar__call_ops;
+
+struct afar_call {
+    /* the transport's */
+    const afar__call_ops *ops;
+    const afar_method *method;
+    afar__host *host; /* with a reference */
+    const char *object_name;
+    afar_deadline deadline;
+    afar__arena *arena; /* request, reply, and all that lives as long */
+    const ProtobufCMessage *request;
+    ProtobufCMessage *reply;
+
+    atomic_uint refs;
+    atomic_bool cancelled;
+    atomic_bool watched;
+    afar_error error;
+    afar__metadata_list initial, trailing;
+    bool initial_sent;
+
+    pthread_mutex_t lock; /* guards what follows */
+    bool deferred, finished;
+    bool told; /* on_cancelled has run, or never will */
+    void (*on_cancelled)(afar_call *call, void *arg);
+    void *on_cancelled_arg;
+    afar__task cancel_task;
+
+    /* the host's, guarded by its lock */
+    afar__task task;
+    bool has_turn;
+    afar_call *next_turn;
+    afar__waiters turn_waiters;
+};
+
+/* Everything but the transport's part; one reference, which finishing gives up. */
+void
+afar__call_init(afar_call *call);
+
+/* Undoes it, when no reference is left. */
+void
+afar__call_clear(afar_call *call);
+
+void
+afar__call_ref(afar_call *call);
+void
+afar__call_unref(afar_call *call);
+
+/* The caller gave up. */
+void
+afar__call_cancel(afar_call *call);
+
+/* The handler returned. */
+void
+afar__call_returned(afar_call *call, afar_code code);
+
+/* Finishes a call whose handler never ran, as call->error says. */
+void
+afar__call_refuse(afar_call *call);
+
+#endif

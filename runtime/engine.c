@@ -1,0 +1,813 @@
+/* The engine: library threads, the queue of user code, waiting.
+ *
+ * Threads.  A library thread does one of three things: it runs user code, it
+ * holds the poller role (lead.c) and takes events from the core, or it idles.
+ * What an event asks of user code runs on the thread that took the event, if
+ * that is a library thread, while the role stands open: a call is then served
+ * without a switch of threads.  A caller that holds the role while it waits
+ * never runs user code; it queues it and an idle library thread takes it.
+ *
+ * One of the idle threads is the watcher.  It wakes every now and then while
+ * there is traffic, and takes the role if that stood open for a whole tick:
+ * its holder is in user code for long, or left it vacant.  When nothing moves
+ * the watcher sleeps like the others, and costs nothing.
+ *
+ * Before a thread goes into user code, or waits there, it makes sure that
+ * another one idles, and starts it if not.  So handlers may block, on each other
+ * too: there is always a thread to run the next one, up to MAX_THREADS.  The
+ * wait that would take the last thread is refused.
+ *
+ * Invariants:
+ * - `engine.lock` guards the lists and counts in `engine` that are not atomic.  It
+ *   is never held while user code or the core runs.
+ * - A waiter is woken under the lock of whoever owns its list, and leaves the list
+ *   under the same lock, so it is alive while it is woken.
+ * - Whoever leaves the role open looks for a parked caller or an idle thread
+ *   afterwards (`opened`); whoever parks looks at the role afterwards.  Both use
+ *   sequentially consistent atomics, so one of them sees the other.
+ *
+ * Life: the first hold opens the core, the last release joins the threads and
+ * closes it.  A release on a library thread cannot join itself, and one inside the
+ * core cannot close it: a thread made for that does it. */
+
+#include "runtime/engine.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "runtime/clock.h"
+#include "runtime/core.h"
+#include "runtime/futex.h"
+#include "runtime/lead.h"
+#include "runtime/log.h"
+#include "runtime/misuse.h"
+
+#define MAX_THREADS 256
+#define SPARE_THREADS 2               /* idle ones that stay */
+#define SPARE_TIME (5 * AFAR__SECOND) /* after which the others go */
+#define TICK_MIN (200 * AFAR__MICROSECOND)
+#define TICK_MAX (500 * AFAR__MICROSECOND)
+#define PARK_WINDOW (50 * AFAR__MICROSECOND)
+
+/* States of a waiter. */
+enum { WAITING, WOKEN, PARKED, IN_CORE };
+
+struct thread {
+    atomic_uint woken;        /* what it parks on */
+    struct thread *next_idle; /* guarded by engine.lock */
+    pthread_t id;
+    bool dispatching;          /* takes events: keeps their tasks for itself */
+    afar__task *first, **last; /* those tasks */
+    struct thread *next_dead;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t gone; /* a thread ended, or the core was closed */
+    unsigned holds;
+    bool open;
+    bool closing; /* between the last release and the core's end */
+    unsigned threads;
+    unsigned blocked; /* library threads that wait in user code */
+    struct thread *idle;
+    struct thread *dead;       /* ended, to be joined */
+    afar__task *first, **last; /* the run queue */
+    afar__waiter *parked;
+
+    atomic_bool stopping;
+    atomic_bool forked;
+    atomic_bool wanted;          /* a caller waits for a library thread to let go */
+    atomic_bool library_blocked; /* the leader is a library thread and blocks */
+    atomic_bool watching;
+    atomic_uint idle_count;
+    atomic_uint parked_count;
+    atomic_uint queued;
+    atomic_uint background;
+} engine = { .lock = PTHREAD_MUTEX_INITIALIZER, .gone = PTHREAD_COND_INITIALIZER };
+
+static _Thread_local struct thread *this_thread;
+static _Thread_local _Alignas(8) char this_caller;
+
+static void *
+library_thread(void *argument);
+
+bool
+afar__engine_is_library_thread(void)
+{
+    return this_thread != NULL;
+}
+
+static afar__leader
+self(void)
+{
+    return this_thread ? (afar__leader)this_thread : (afar__leader)&this_caller;
+}
+
+bool
+afar__engine_may_wait(void)
+{
+    return !this_thread && !afar__lead_is_ours(self());
+}
+
+void
+afar__engine_aside(void *(*fn)(void *arg), void *arg)
+{
+    pthread_t aside;
+
+    if (afar__engine_may_wait()) {
+        fn(arg);
+        return;
+    }
+    if (pthread_create(&aside, NULL, fn, arg))
+        afar__log(AFAR_LOG_ERROR, "no thread to close with: something stays open");
+    else
+        pthread_detach(aside);
+}
+
+/* ---- threads ---- */
+
+static void
+spawn_locked(void)
+{
+    struct thread *thread;
+    sigset_t all, before;
+    int failed;
+
+    if (engine.threads >= MAX_THREADS || !engine.open)
+        return;
+    thread = calloc(1, sizeof *thread);
+    if (!thread)
+        return;
+    thread->last = &thread->first;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failed = pthread_create(&thread->id, NULL, library_thread, thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed) {
+        afar__log(AFAR_LOG_ERROR, "no thread: error %d, with %u running", failed, engine.threads);
+        free(thread);
+        return;
+    }
+    engine.threads++;
+}
+
+static void
+wake_idle_locked(void)
+{
+    struct thread *thread = engine.idle;
+
+    if (!thread)
+        return;
+    engine.idle = thread->next_idle;
+    atomic_fetch_sub(&engine.idle_count, 1);
+    atomic_store(&thread->woken, 1);
+    afar__futex_wake(&thread->woken);
+}
+
+/* Wakes an idle thread, or makes one. */
+static void
+summon_locked(void)
+{
+    if (engine.idle)
+        wake_idle_locked();
+    else
+        spawn_locked();
+}
+
+static void
+ensure_spare(void)
+{
+    if (atomic_load(&engine.idle_count) > 0)
+        return;
+    pthread_mutex_lock(&engine.lock);
+    if (!engine.idle)
+        spawn_locked();
+    pthread_mutex_unlock(&engine.lock);
+}
+
+static void
+leave_idle_locked(struct thread *thread)
+{
+    struct thread **link = &engine.idle;
+
+    while (*link && *link != thread)
+        link = &(*link)->next_idle;
+    if (!*link)
+        return;
+    *link = thread->next_idle;
+    atomic_fetch_sub(&engine.idle_count, 1);
+}
+
+/* ---- the role stands open: somebody must look ---- */
+
+static void
+unpark_locked(afar__waiter *waiter)
+{
+    *waiter->link_parked = waiter->next_parked;
+    if (waiter->next_parked)
+        waiter->next_parked->link_parked = waiter->link_parked;
+    waiter->link_parked = NULL;
+    atomic_fetch_sub(&engine.parked_count, 1);
+}
+
+/* Sends one parked caller to look at the role.  One that has been woken already
+ * has no use for it; one that is about to park looks by itself. */
+static bool
+wake_parked(void)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&engine.lock);
+    while (engine.parked && !found) {
+        afar__waiter *waiter = engine.parked;
+        unsigned state = PARKED;
+
+        unpark_locked(waiter);
+        if (atomic_compare_exchange_strong(&waiter->state, &state, WAITING))
+            afar__futex_wake(&waiter->state);
+        found = state != WOKEN;
+    }
+    pthread_mutex_unlock(&engine.lock);
+    return found;
+}
+
+static void
+wake_watcher(void)
+{
+    if (atomic_load(&engine.watching) || atomic_load(&engine.background) == 0 ||
+        atomic_load(&engine.idle_count) == 0)
+        return;
+    pthread_mutex_lock(&engine.lock);
+    if (!atomic_load(&engine.watching))
+        wake_idle_locked();
+    pthread_mutex_unlock(&engine.lock);
+}
+
+static void
+opened(void)
+{
+    if (atomic_load(&engine.parked_count) == 0 || !wake_parked())
+        wake_watcher();
+}
+
+/* ---- the run queue ---- */
+
+static void
+queue_locked(afar__task *task)
+{
+    if (!engine.first)
+        engine.last = &engine.first;
+    task->next = NULL;
+    *engine.last = task;
+    engine.last = &task->next;
+    atomic_fetch_add(&engine.queued, 1);
+    summon_locked();
+}
+
+static void
+keep(struct thread *thread, afar__task *task)
+{
+    task->next = NULL;
+    *thread->last = task;
+    thread->last = &task->next;
+}
+
+void
+afar__engine_run_next(afar__task *task)
+{
+    if (this_thread)
+        keep(this_thread, task);
+    else
+        afar__engine_run(task);
+}
+
+void
+afar__engine_run(afar__task *task)
+{
+    struct thread *thread = this_thread;
+
+    if (thread && thread->dispatching) {
+        keep(thread, task);
+        return;
+    }
+    pthread_mutex_lock(&engine.lock);
+    queue_locked(task);
+    pthread_mutex_unlock(&engine.lock);
+}
+
+static afar__task *
+next_task(void)
+{
+    afar__task *task;
+
+    if (atomic_load(&engine.queued) == 0)
+        return NULL;
+    pthread_mutex_lock(&engine.lock);
+    task = engine.first;
+    if (task) {
+        engine.first = task->next;
+        atomic_fetch_sub(&engine.queued, 1);
+    }
+    pthread_mutex_unlock(&engine.lock);
+    return task;
+}
+
+void
+afar__engine_background(void)
+{
+    if (atomic_fetch_add(&engine.background, 1) > 0 || atomic_load(&engine.watching))
+        return;
+    pthread_mutex_lock(&engine.lock);
+    summon_locked();
+    pthread_mutex_unlock(&engine.lock);
+}
+
+void
+afar__engine_background_end(void)
+{
+    atomic_fetch_sub(&engine.background, 1);
+}
+
+/* ---- library threads ---- */
+
+static void
+run_kept(struct thread *thread)
+{
+    afar__task *task;
+
+    while ((task = thread->first) != NULL) {
+        thread->first = task->next;
+        if (!thread->first)
+            thread->last = &thread->first;
+        task->run(task);
+    }
+}
+
+/* Runs what the last event asked for, as the leader.  False if somebody took the
+ * role meanwhile. */
+static bool
+run_user(struct thread *thread)
+{
+    if (!thread->first)
+        return true;
+    ensure_spare();
+    afar__lead_enter_user((afar__leader)thread);
+    opened();
+    run_kept(thread);
+    return afar__lead_leave_user((afar__leader)thread);
+}
+
+static bool
+library_stop(void *arg)
+{
+    (void)arg;
+    return atomic_load(&engine.wanted) ||
+           atomic_load_explicit(&engine.stopping, memory_order_relaxed);
+}
+
+static void
+library_block(void *arg, bool blocked)
+{
+    (void)arg;
+    atomic_store(&engine.library_blocked, blocked);
+}
+
+static void
+lead_loop(struct thread *thread)
+{
+    bool ours = true;
+
+    while (ours && !library_stop(NULL)) {
+        thread->dispatching = true;
+        afar__lead_poll(AFAR__NEVER, library_stop, NULL, library_block);
+        thread->dispatching = false;
+        ours = run_user(thread);
+    }
+    if (!ours)
+        return;
+    atomic_store(&engine.wanted, false);
+    afar__lead_release((afar__leader)thread);
+    opened();
+}
+
+/* Whether a library thread should take the role that stands open. */
+static bool
+should_lead(void)
+{
+    return atomic_load(&engine.background) > 0 && afar__lead_open();
+}
+
+/* Ticks while the role moves.  True when it stood open for a whole tick, false
+ * when there is nothing to watch. */
+static bool
+watch_locked(struct thread *thread)
+{
+    int64_t tick = TICK_MIN;
+    bool take = false;
+
+    atomic_store(&engine.watching, true);
+    while (!take && !atomic_load(&thread->woken)) {
+        unsigned epoch = afar__lead_epoch();
+
+        pthread_mutex_unlock(&engine.lock);
+        afar__futex_wait(&thread->woken, 0, afar__now() + tick);
+        pthread_mutex_lock(&engine.lock);
+        if (afar__lead_epoch() != epoch) {
+            tick = tick * 2 > TICK_MAX ? TICK_MAX : tick * 2;
+            continue;
+        }
+        take = should_lead();
+        if (!take) {
+            atomic_store(&engine.watching, false);
+            if (!should_lead())
+                return false;
+            atomic_store(&engine.watching, true);
+        }
+    }
+    atomic_store(&engine.watching, false);
+    return take;
+}
+
+/* Idles until there is something to do.  False if the thread should end;
+ * otherwise *ret_lead says whether it is to take the role. */
+static bool
+idle(struct thread *thread, bool *ret_lead)
+{
+    bool stay = true;
+
+    *ret_lead = false;
+    pthread_mutex_lock(&engine.lock);
+    if (engine.first || atomic_load(&engine.stopping)) {
+        stay = engine.first != NULL;
+        pthread_mutex_unlock(&engine.lock);
+        return stay;
+    }
+    atomic_store(&thread->woken, 0);
+    thread->next_idle = engine.idle;
+    engine.idle = thread;
+    atomic_fetch_add(&engine.idle_count, 1);
+    while (!atomic_load(&thread->woken) && stay && !*ret_lead) {
+        if (!atomic_load(&engine.watching) && should_lead()) {
+            *ret_lead = watch_locked(thread);
+            continue;
+        }
+        bool spare = atomic_load(&engine.idle_count) > SPARE_THREADS;
+        int64_t until = spare ? afar__now() + SPARE_TIME : AFAR__NEVER;
+        pthread_mutex_unlock(&engine.lock);
+        afar__futex_wait(&thread->woken, 0, until);
+        pthread_mutex_lock(&engine.lock);
+        stay = !spare || atomic_load(&thread->woken) || afar__now() < until ||
+               atomic_load(&engine.idle_count) <= SPARE_THREADS;
+    }
+    leave_idle_locked(thread);
+    pthread_mutex_unlock(&engine.lock);
+    return stay;
+}
+
+/* Each thread that ends joins the ones that ended before it; closing joins the
+ * last. */
+static void
+join_dead(struct thread *dead)
+{
+    while (dead) {
+        struct thread *next = dead->next_dead;
+
+        pthread_join(dead->id, NULL);
+        free(dead);
+        dead = next;
+    }
+}
+
+static void
+end_thread(struct thread *thread)
+{
+    struct thread *before;
+
+    pthread_mutex_lock(&engine.lock);
+    before = engine.dead;
+    engine.dead = NULL;
+    pthread_mutex_unlock(&engine.lock);
+    join_dead(before);
+    pthread_mutex_lock(&engine.lock);
+    engine.threads--;
+    thread->next_dead = engine.dead;
+    engine.dead = thread;
+    pthread_cond_broadcast(&engine.gone);
+    pthread_mutex_unlock(&engine.lock);
+}
+
+static void *
+library_thread(void *argument)
+{
+    struct thread *thread = argument;
+    bool lead = false;
+    afar__task *task;
+
+    this_thread = thread;
+    pthread_setname_np(pthread_self(), "afar");
+    do {
+        while ((task = next_task()) != NULL) {
+            ensure_spare();
+            keep(thread, task);
+            run_kept(thread);
+        }
+        if (lead && should_lead() && !atomic_load(&engine.stopping) &&
+            afar__lead_take((afar__leader)thread, true))
+            lead_loop(thread);
+    } while (idle(thread, &lead));
+    end_thread(thread);
+    return NULL;
+}
+
+/* ---- waiting ---- */
+
+void
+afar__waiters_add(afar__waiters *list, afar__waiter *waiter)
+{
+    atomic_store_explicit(&waiter->state, WAITING, memory_order_relaxed);
+    waiter->link_parked = NULL;
+    waiter->next = list->first;
+    waiter->link = &list->first;
+    if (waiter->next)
+        waiter->next->link = &waiter->next;
+    list->first = waiter;
+}
+
+void
+afar__waiters_remove(afar__waiter *waiter)
+{
+    if (!waiter->link)
+        return;
+    *waiter->link = waiter->next;
+    if (waiter->next)
+        waiter->next->link = waiter->link;
+    waiter->link = NULL;
+}
+
+void
+afar__waiters_wake(afar__waiters *list)
+{
+    for (afar__waiter *waiter = list->first; waiter; waiter = waiter->next) {
+        unsigned before = atomic_exchange(&waiter->state, WOKEN);
+
+        if (before == PARKED)
+            afar__futex_wake(&waiter->state);
+        else if (before == IN_CORE)
+            afar__core_kick();
+    }
+}
+
+static bool
+is_woken(afar__waiter *waiter)
+{
+    return atomic_load_explicit(&waiter->state, memory_order_acquire) == WOKEN;
+}
+
+static bool
+caller_stop(void *arg)
+{
+    return is_woken(arg);
+}
+
+/* While the leader blocks in the core, a wake-up must kick it out. */
+static void
+caller_block(void *arg, bool blocked)
+{
+    afar__waiter *waiter = arg;
+    unsigned from = blocked ? WAITING : IN_CORE;
+
+    atomic_compare_exchange_strong(&waiter->state, &from, blocked ? IN_CORE : WAITING);
+}
+
+static void
+lead_for(afar__waiter *waiter, int64_t deadline)
+{
+    if (atomic_load(&engine.wanted))
+        atomic_store(&engine.wanted, false);
+    while (!is_woken(waiter) &&
+           afar__lead_poll(deadline, caller_stop, waiter, caller_block) == AFAR__POLLED_EVENT)
+        continue;
+    afar__lead_release(self());
+    opened();
+}
+
+/* Asks a library thread that has the role to let go. */
+static void
+ask_for_lead(void)
+{
+    if (!afar__lead_in_library())
+        return;
+    atomic_store(&engine.wanted, true);
+    if (atomic_load(&engine.library_blocked))
+        afar__core_kick();
+}
+
+static void
+park(afar__waiter *waiter, int64_t deadline)
+{
+    unsigned waiting = WAITING;
+
+    pthread_mutex_lock(&engine.lock);
+    waiter->next_parked = engine.parked;
+    waiter->link_parked = &engine.parked;
+    if (waiter->next_parked)
+        waiter->next_parked->link_parked = &waiter->next_parked;
+    engine.parked = waiter;
+    atomic_fetch_add(&engine.parked_count, 1);
+    if (!afar__lead_open() && atomic_compare_exchange_strong(&waiter->state, &waiting, PARKED)) {
+        pthread_mutex_unlock(&engine.lock);
+        afar__futex_wait(&waiter->state, PARKED, deadline);
+        pthread_mutex_lock(&engine.lock);
+    }
+    if (waiter->link_parked)
+        unpark_locked(waiter);
+    unsigned parked = PARKED;
+    atomic_compare_exchange_strong(&waiter->state, &parked, WAITING);
+    pthread_mutex_unlock(&engine.lock);
+}
+
+/* Somebody else is in the core: looks for a while, then sleeps. */
+static void
+follow(afar__waiter *waiter, int64_t deadline)
+{
+    int64_t until = afar__now() + PARK_WINDOW;
+
+    ask_for_lead();
+    if (until > deadline)
+        until = deadline;
+    do {
+        if (is_woken(waiter) || afar__lead_open())
+            return;
+        sched_yield();
+    } while (afar__now() < until);
+    park(waiter, deadline);
+}
+
+/* A library thread that waits in user code is replaced, and what it kept for
+ * later goes to the others. */
+static bool
+block_enter(struct thread *thread)
+{
+    bool room;
+
+    pthread_mutex_lock(&engine.lock);
+    room = engine.blocked + 1 < MAX_THREADS;
+    if (room) {
+        engine.blocked++;
+        while (thread->first) {
+            afar__task *task = thread->first;
+
+            thread->first = task->next;
+            queue_locked(task);
+        }
+        thread->last = &thread->first;
+        if (!engine.idle)
+            spawn_locked();
+    }
+    pthread_mutex_unlock(&engine.lock);
+    return room;
+}
+
+static void
+block_leave(void)
+{
+    pthread_mutex_lock(&engine.lock);
+    engine.blocked--;
+    pthread_mutex_unlock(&engine.lock);
+}
+
+afar__wait_result
+afar__wait(afar__waiter *waiter, int64_t deadline)
+{
+    struct thread *thread = this_thread;
+    bool woken;
+
+    if (is_woken(waiter))
+        return AFAR__WAIT_WOKEN;
+    if (thread && !block_enter(thread))
+        return AFAR__WAIT_REFUSED;
+    while (!(woken = is_woken(waiter)) && afar__now() < deadline)
+        if (afar__lead_take(self(), false))
+            lead_for(waiter, deadline);
+        else
+            follow(waiter, deadline);
+    /* We may have been sent to look at the role, and not have needed it. */
+    if (afar__lead_open())
+        opened();
+    if (thread)
+        block_leave();
+    return woken ? AFAR__WAIT_WOKEN : AFAR__WAIT_TIMEOUT;
+}
+
+afar_code
+afar__wait_refused(afar_error *err)
+{
+    return afar_fail(err, AFAR_RESOURCE_EXHAUSTED,
+                     "%d handlers wait already: no thread is left to run another", MAX_THREADS - 1);
+}
+
+/* ---- life ---- */
+
+static void
+forked_child(void)
+{
+    if (engine.open)
+        atomic_store(&engine.forked, true);
+}
+
+bool
+afar__engine_forked(void)
+{
+    return atomic_load_explicit(&engine.forked, memory_order_relaxed);
+}
+
+afar_code
+afar__engine_check(afar_error *err)
+{
+    if (afar__engine_forked())
+        return afar_fail(err, AFAR_FAILED_PRECONDITION,
+                         "this process was forked from one that used Afar; fork first, or exec");
+    return AFAR_OK;
+}
+
+afar_code
+afar__engine_hold(afar_error *err)
+{
+    static bool registered;
+    afar_code code = afar__engine_check(err);
+
+    if (code)
+        return code;
+    pthread_mutex_lock(&engine.lock);
+    while (engine.closing && !this_thread)
+        pthread_cond_wait(&engine.gone, &engine.lock);
+    if (engine.closing) {
+        pthread_mutex_unlock(&engine.lock);
+        return afar_fail(err, AFAR_FAILED_PRECONDITION,
+                         "the last node is being closed; a handler cannot open another now");
+    }
+    if (engine.holds++ == 0) {
+        if (!registered)
+            pthread_atfork(NULL, NULL, forked_child);
+        registered = true;
+        afar__core_open();
+        engine.open = true;
+    }
+    pthread_mutex_unlock(&engine.lock);
+    return AFAR_OK;
+}
+
+/* Joins the threads and closes the core.  Not on a library thread. */
+static void *
+shut_down(void *argument)
+{
+    struct thread *dead;
+
+    pthread_mutex_lock(&engine.lock);
+    atomic_store(&engine.stopping, true);
+    engine.open = false;
+    while (engine.threads > 0) {
+        while (engine.idle)
+            wake_idle_locked();
+        if (atomic_load(&engine.library_blocked))
+            afar__core_kick();
+        struct timespec soon;
+        clock_gettime(CLOCK_REALTIME, &soon);
+        soon.tv_nsec += AFAR__MILLISECOND;
+        soon.tv_sec += soon.tv_nsec / AFAR__SECOND;
+        soon.tv_nsec %= AFAR__SECOND;
+        pthread_cond_timedwait(&engine.gone, &engine.lock, &soon);
+    }
+    dead = engine.dead;
+    engine.dead = NULL;
+    pthread_mutex_unlock(&engine.lock);
+    join_dead(dead);
+    while (!afar__lead_take(self(), false))
+        sched_yield();
+    afar__core_close();
+    afar__lead_release(self());
+    pthread_mutex_lock(&engine.lock);
+    atomic_store(&engine.stopping, false);
+    engine.closing = false;
+    pthread_cond_broadcast(&engine.gone);
+    pthread_mutex_unlock(&engine.lock);
+    return argument;
+}
+
+void
+afar__engine_release(void)
+{
+    bool last;
+
+    if (afar__engine_forked())
+        return;
+    pthread_mutex_lock(&engine.lock);
+    last = --engine.holds == 0;
+    engine.closing = last;
+    pthread_mutex_unlock(&engine.lock);
+    if (!last)
+        return;
+    afar__engine_aside(shut_down, NULL);
+}

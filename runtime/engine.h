@@ -1,0 +1,121 @@
+#ifndef AFAR_RUNTIME_ENGINE_H
+#define AFAR_RUNTIME_ENGINE_H
+
+/* The engine: the threads of the library, the poller role, and waiting.  There is
+ * one a process, since the core of gRPC has one poller a process; nodes share
+ * it, and it exists while somebody holds it.
+ *
+ * Waiting works like this.  Whoever must wait for something puts a waiter into a
+ * list of that something, under its lock, lets the lock go, and calls
+ * afar__wait.  Whoever makes it happen wakes the list under the same lock.  In
+ * between, the waiting thread polls the core itself if nobody else does. */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <afar/error.h>
+
+/* ---- life ---- */
+
+/* Holds the engine; the first one starts the core.  FAILED_PRECONDITION in a
+ * process that was forked from one that used Afar. */
+afar_code
+afar__engine_hold(afar_error *err);
+
+/* The last one stops the threads and shuts the core down. */
+void
+afar__engine_release(void);
+
+/* FAILED_PRECONDITION if this process was forked after the engine started. */
+afar_code
+afar__engine_check(afar_error *err);
+
+/* Whether it was: then nothing of the core may be touched. */
+bool
+afar__engine_forked(void);
+
+/* ---- user code ---- */
+
+typedef struct afar__task afar__task;
+struct afar__task {
+    void (*run)(afar__task *task);
+    afar__task *next;
+};
+
+/* Runs a task on a library thread: soon and on this very thread if it is the one
+ * that polls for the library, else on another one.  Order is kept only among
+ * tasks that are queued by one library thread. */
+void
+afar__engine_run(afar__task *task);
+
+/* The same, but on this thread when it is a library thread, after the task that it
+ * runs now: for handing an object's turn on. */
+void
+afar__engine_run_next(afar__task *task);
+
+/* Says that something can happen without anybody waiting for it (a server that
+ * listens, a call that was started): a library thread then polls when no caller
+ * does.  Counted; undone by afar__engine_background_end. */
+void
+afar__engine_background(void);
+void
+afar__engine_background_end(void);
+
+/* Whether this thread is one of the library's, that is, runs user code. */
+bool
+afar__engine_is_library_thread(void);
+
+/* Whether this thread may wait for others: not on a library thread, and not in
+ * the middle of an event. */
+bool
+afar__engine_may_wait(void);
+
+/* Does something that waits: here if this thread may wait, else on a thread made
+ * for it. */
+void
+afar__engine_aside(void *(*fn)(void *arg), void *arg);
+
+/* ---- waiting ---- */
+
+typedef struct afar__waiter afar__waiter;
+struct afar__waiter {
+    atomic_uint state;
+    afar__waiter *next;        /* in its list; guarded by the list's owner */
+    afar__waiter **link;       /* what points to it there; NULL: in no list */
+    afar__waiter *next_parked; /* guarded by the engine */
+    afar__waiter **link_parked;
+};
+
+typedef struct afar__waiters {
+    afar__waiter *first;
+} afar__waiters;
+
+/* Under the owner's lock: starts a round of waiting in that list. */
+void
+afar__waiters_add(afar__waiters *list, afar__waiter *waiter);
+
+/* Under the owner's lock: leaves the list, woken or not. */
+void
+afar__waiters_remove(afar__waiter *waiter);
+
+/* Under the owner's lock: wakes all; each leaves the list by itself. */
+void
+afar__waiters_wake(afar__waiters *list);
+
+typedef enum afar__wait_result {
+    AFAR__WAIT_WOKEN,
+    AFAR__WAIT_TIMEOUT,
+    AFAR__WAIT_REFUSED /* too many handlers wait: nobody would be left to run */
+} afar__wait_result;
+
+/* Waits, without any lock, until woken or until `deadline` (ns). */
+afar__wait_result
+afar__wait(afar__waiter *waiter, int64_t deadline);
+
+/* The error for a wait that was refused. */
+afar_code
+afar__wait_refused(afar_error *err);
+
+#endif

@@ -1,0 +1,221 @@
+/* Futures: waiting for an answer, being told of it, taking it.
+ *
+ *     running -> done            afar__future_fulfil, by the transport, once
+ *     done -> taken              the reply is handed out once; an error each time
+ *     any -> closed              the caller forgets it; cancels if it still runs
+ *
+ * The callback:  none -> set -> queued -> running -> over, skipping `set` when it
+ * was done before; closing turns whatever did not run yet into `over`.
+ *
+ * References: one of the caller, one of the transport until done, one of a queued
+ * callback. */
+
+#include "runtime/future.h"
+
+#include "runtime/misuse.h"
+
+static void
+unref(afar_future *future)
+{
+    if (atomic_fetch_sub_explicit(&future->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    pthread_mutex_destroy(&future->lock);
+    future->ops->free(future);
+}
+
+void
+afar__future_init(afar_future *future, const afar__future_ops *ops, const afar_method *method)
+{
+    future->ops = ops;
+    future->method = method;
+    atomic_init(&future->done, false);
+    atomic_init(&future->refs, 2);
+    future->background = false;
+    pthread_mutex_init(&future->lock, NULL);
+    future->taken = false;
+    future->closed = false;
+    future->waiters.first = NULL;
+    future->callback = AFAR__CALLBACK_NONE;
+}
+
+void
+afar__future_abandon(afar_future *future)
+{
+    atomic_store(&future->refs, 1);
+    unref(future);
+}
+
+/* ---- the callback ---- */
+
+static void
+run_callback(afar__task *task)
+{
+    afar_future *future = (afar_future *)((char *)task - offsetof(afar_future, task));
+    bool run;
+
+    pthread_mutex_lock(&future->lock);
+    run = !future->closed;
+    future->callback = run ? AFAR__CALLBACK_RUNNING : AFAR__CALLBACK_OVER;
+    future->runner = pthread_self();
+    pthread_mutex_unlock(&future->lock);
+    if (run) {
+        future->fn(future, future->arg);
+        pthread_mutex_lock(&future->lock);
+        future->callback = AFAR__CALLBACK_OVER;
+        afar__waiters_wake(&future->waiters);
+        pthread_mutex_unlock(&future->lock);
+    }
+    unref(future);
+}
+
+static void
+queue_callback_locked(afar_future *future)
+{
+    future->callback = AFAR__CALLBACK_QUEUED;
+    future->task.run = run_callback;
+    atomic_fetch_add(&future->refs, 1);
+    afar__engine_run(&future->task);
+}
+
+void
+afar_future_on_done(afar_future *future, afar_future_fn fn, void *arg)
+{
+    pthread_mutex_lock(&future->lock);
+    if (future->callback != AFAR__CALLBACK_NONE)
+        afar__misuse("afar_future_on_done: the future of %s has a callback already",
+                     future->method->path);
+    future->fn = fn;
+    future->arg = arg;
+    future->callback = AFAR__CALLBACK_SET;
+    if (atomic_load(&future->done))
+        queue_callback_locked(future);
+    pthread_mutex_unlock(&future->lock);
+}
+
+void
+afar__future_fulfil(afar_future *future)
+{
+    pthread_mutex_lock(&future->lock);
+    atomic_store_explicit(&future->done, true, memory_order_release);
+    afar__waiters_wake(&future->waiters);
+    if (future->callback == AFAR__CALLBACK_SET && !future->closed)
+        queue_callback_locked(future);
+    pthread_mutex_unlock(&future->lock);
+    if (future->background)
+        afar__engine_background_end();
+    unref(future);
+}
+
+/* ---- waiting ---- */
+
+bool
+afar_future_done(const afar_future *future)
+{
+    return atomic_load_explicit(&((afar_future *)future)->done, memory_order_acquire);
+}
+
+afar_code
+afar_future_wait(afar_future *future, afar_deadline deadline, afar_error *err)
+{
+    afar__wait_result result = AFAR__WAIT_WOKEN;
+    afar__waiter waiter;
+
+    if (afar_future_done(future))
+        return AFAR_OK;
+    if (afar__engine_check(err))
+        return AFAR_FAILED_PRECONDITION;
+    pthread_mutex_lock(&future->lock);
+    while (!atomic_load(&future->done) && result == AFAR__WAIT_WOKEN) {
+        afar__waiters_add(&future->waiters, &waiter);
+        pthread_mutex_unlock(&future->lock);
+        result = afar__wait(&waiter, deadline.ns);
+        pthread_mutex_lock(&future->lock);
+        afar__waiters_remove(&waiter);
+    }
+    pthread_mutex_unlock(&future->lock);
+    if (afar_future_done(future))
+        return AFAR_OK;
+    if (result == AFAR__WAIT_REFUSED)
+        return afar__wait_refused(err);
+    return afar_fail(err, AFAR_DEADLINE_EXCEEDED, "%s: no answer yet", future->method->path);
+}
+
+afar_code
+afar_future_await(afar_future *future, const afar_method *method, afar_deadline deadline,
+                  ProtobufCMessage **ret_reply, afar_error *err)
+{
+    afar_code code;
+    bool taken;
+
+    if (method != future->method)
+        afar__misuse("afar_future_await: a future of %s is awaited as one of %s",
+                     future->method->path, method->path);
+    code = afar_future_wait(future, deadline, err);
+    if (code)
+        return code;
+    pthread_mutex_lock(&future->lock);
+    taken = future->taken;
+    future->taken = true;
+    pthread_mutex_unlock(&future->lock);
+    if (taken)
+        return afar_fail(err, AFAR_FAILED_PRECONDITION, "%s: the answer was taken before",
+                         method->path);
+    code = future->ops->take(future, ret_reply, err);
+    if (code) {
+        pthread_mutex_lock(&future->lock);
+        future->taken = false;
+        pthread_mutex_unlock(&future->lock);
+    }
+    return code;
+}
+
+static const afar_metadata nothing = { NULL, 0 };
+
+const afar_metadata *
+afar_future_initial_metadata(const afar_future *future)
+{
+    if (!afar_future_done(future))
+        return &nothing;
+    return future->ops->metadata((afar_future *)future, false);
+}
+
+const afar_metadata *
+afar_future_trailing_metadata(const afar_future *future)
+{
+    if (!afar_future_done(future))
+        return &nothing;
+    return future->ops->metadata((afar_future *)future, true);
+}
+
+/* A callback that runs on another thread is waited for. */
+static void
+close_callback_locked(afar_future *future)
+{
+    afar__wait_result result = AFAR__WAIT_WOKEN;
+    afar__waiter waiter;
+
+    while (future->callback == AFAR__CALLBACK_RUNNING && result != AFAR__WAIT_REFUSED &&
+           !pthread_equal(future->runner, pthread_self())) {
+        afar__waiters_add(&future->waiters, &waiter);
+        pthread_mutex_unlock(&future->lock);
+        result = afar__wait(&waiter, INT64_MAX);
+        pthread_mutex_lock(&future->lock);
+        afar__waiters_remove(&waiter);
+    }
+}
+
+void
+afar_future_close(afar_future *future)
+{
+    if (!future || afar__engine_forked())
+        return;
+    if (!afar_future_done(future))
+        future->ops->cancel(future);
+    pthread_mutex_lock(&future->lock);
+    if (future->closed)
+        afar__misuse("afar_future_close: the future of %s is closed twice", future->method->path);
+    future->closed = true;
+    close_callback_locked(future);
+    pthread_mutex_unlock(&future->lock);
+    unref(future);
+}

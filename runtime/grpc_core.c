@@ -1,0 +1,295 @@
+/* The core itself: start and end, the one completion queue, tags, and the small
+ * conversions that clients and servers share.
+ *
+ * There is one queue for the process; one thread at a time takes from it
+ * (lead.c).  To make that thread return, a batch of no operations is started on
+ * a call that exists for nothing else: the core puts its tag into the queue at
+ * once.  One such kick is under way at most. */
+
+#include "runtime/grpc_common.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include <grpc/byte_buffer_reader.h>
+#include <grpc/grpc_security.h>
+#include <grpc/support/time.h>
+
+#include "runtime/clock.h"
+#include "runtime/metadata.h"
+
+#if defined(__SANITIZE_THREAD__)
+#define SEES_THREADS 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SEES_THREADS 1
+#endif
+#endif
+
+#ifdef SEES_THREADS
+void
+__tsan_acquire(void *address);
+void
+__tsan_release(void *address);
+#endif
+
+static struct {
+    grpc_completion_queue *queue;
+    grpc_channel *nowhere;
+    grpc_call *kicker;
+    afar__tag kick;
+    atomic_bool kicked;
+
+    pthread_mutex_t lock;
+    afar__tag *failed; /* guarded by lock */
+    atomic_bool has_failed;
+} core = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+grpc_completion_queue *
+afar__grpc_queue(void)
+{
+    return core.queue;
+}
+
+void
+afar__grpc_publish(afar__tag *tag)
+{
+#ifdef SEES_THREADS
+    __tsan_release(tag);
+#else
+    (void)tag;
+#endif
+}
+
+void
+afar__grpc_observe(afar__tag *tag)
+{
+#ifdef SEES_THREADS
+    __tsan_acquire(tag);
+#else
+    (void)tag;
+#endif
+}
+
+/* ---- life ---- */
+
+static void
+kick_done(afar__tag *tag, bool ok)
+{
+    (void)tag;
+    (void)ok;
+    atomic_store(&core.kicked, false);
+}
+
+void
+afar__core_open(void)
+{
+    grpc_slice path = grpc_slice_from_static_string("/afar/kick");
+
+    grpc_init();
+    core.queue = grpc_completion_queue_create_for_next(NULL);
+    core.nowhere = grpc_lame_client_channel_create("nowhere", GRPC_STATUS_UNAVAILABLE, "nowhere");
+    core.kicker = grpc_channel_create_call(core.nowhere, NULL, 0, core.queue, path, NULL,
+                                           gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    core.kick.done = kick_done;
+    atomic_store(&core.kicked, false);
+}
+
+void
+afar__core_close(void)
+{
+    afar__event event;
+
+    grpc_call_unref(core.kicker);
+    grpc_channel_destroy(core.nowhere);
+    grpc_completion_queue_shutdown(core.queue);
+    while (afar__core_next(AFAR__NEVER, &event))
+        afar__core_dispatch(event);
+    grpc_completion_queue_destroy(core.queue);
+    grpc_shutdown();
+}
+
+/* ---- events ---- */
+
+static bool
+next_failed(afar__event *ret_event)
+{
+    afar__tag *tag;
+
+    if (!atomic_load(&core.has_failed))
+        return false;
+    pthread_mutex_lock(&core.lock);
+    tag = core.failed;
+    if (tag)
+        core.failed = tag->next_failed;
+    atomic_store(&core.has_failed, core.failed != NULL);
+    pthread_mutex_unlock(&core.lock);
+    ret_event->tag = tag;
+    ret_event->ok = false;
+    return tag != NULL;
+}
+
+bool
+afar__core_next(int64_t deadline, afar__event *ret_event)
+{
+    gpr_timespec until =
+        deadline == 0 ? gpr_inf_past(GPR_CLOCK_MONOTONIC) : afar__grpc_deadline(deadline);
+    grpc_event event;
+
+    if (next_failed(ret_event))
+        return true;
+    event = grpc_completion_queue_next(core.queue, until, NULL);
+    if (event.type != GRPC_OP_COMPLETE)
+        return false;
+    ret_event->tag = event.tag;
+    ret_event->ok = event.success != 0;
+    return true;
+}
+
+void
+afar__core_dispatch(afar__event event)
+{
+    afar__grpc_observe(event.tag);
+    event.tag->done(event.tag, event.ok);
+}
+
+void
+afar__core_kick(void)
+{
+    if (atomic_exchange(&core.kicked, true))
+        return;
+    grpc_call_start_batch(core.kicker, NULL, 0, &core.kick, NULL);
+}
+
+void
+afar__grpc_fail_tag(afar__tag *tag)
+{
+    afar__grpc_publish(tag);
+    pthread_mutex_lock(&core.lock);
+    tag->next_failed = core.failed;
+    core.failed = tag;
+    atomic_store(&core.has_failed, true);
+    pthread_mutex_unlock(&core.lock);
+    afar__core_kick();
+}
+
+void
+afar__grpc_start(grpc_call *call, const grpc_op *ops, size_t count, afar__tag *tag)
+{
+    afar__grpc_publish(tag);
+    if (grpc_call_start_batch(call, ops, count, tag, NULL) != GRPC_CALL_OK)
+        afar__grpc_fail_tag(tag);
+}
+
+gpr_timespec
+afar__grpc_deadline(int64_t ns)
+{
+    gpr_timespec time;
+
+    if (ns == AFAR__NEVER)
+        return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    time.tv_sec = ns / AFAR__SECOND;
+    time.tv_nsec = (int32_t)(ns % AFAR__SECOND);
+    time.clock_type = GPR_CLOCK_MONOTONIC;
+    return time;
+}
+
+/* ---- messages ---- */
+
+void
+afar__grpc_pack(const ProtobufCMessage *message, grpc_byte_buffer *ret_buffer)
+{
+    grpc_slice slice = grpc_slice_malloc(protobuf_c_message_get_packed_size(message));
+
+    protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
+    memset(ret_buffer, 0, sizeof *ret_buffer);
+    ret_buffer->type = GRPC_BB_RAW;
+    ret_buffer->data.raw.compression = GRPC_COMPRESS_NONE;
+    grpc_slice_buffer_init(&ret_buffer->data.raw.slice_buffer);
+    grpc_slice_buffer_add(&ret_buffer->data.raw.slice_buffer, slice);
+}
+
+void
+afar__grpc_packed_clear(grpc_byte_buffer *buffer)
+{
+    grpc_slice_buffer_destroy(&buffer->data.raw.slice_buffer);
+}
+
+const uint8_t *
+afar__grpc_flat(grpc_byte_buffer *buffer, grpc_slice *ret_copy, size_t *ret_length)
+{
+    grpc_slice_buffer *slices = &buffer->data.raw.slice_buffer;
+
+    if (buffer->data.raw.compression == GRPC_COMPRESS_NONE && slices->count == 1) {
+        *ret_copy = grpc_slice_ref(slices->slices[0]);
+    } else {
+        grpc_byte_buffer_reader reader;
+
+        if (!grpc_byte_buffer_reader_init(&reader, buffer)) {
+            *ret_copy = grpc_empty_slice();
+            *ret_length = 0;
+            return NULL;
+        }
+        *ret_copy = grpc_byte_buffer_reader_readall(&reader);
+        grpc_byte_buffer_reader_destroy(&reader);
+    }
+    *ret_length = GRPC_SLICE_LENGTH(*ret_copy);
+    return GRPC_SLICE_START_PTR(*ret_copy);
+}
+
+/* ---- metadata ---- */
+
+static bool
+is_internal(grpc_slice key)
+{
+    return grpc_slice_str_cmp(key, AFAR__OBJECT_KEY) == 0 ||
+           grpc_slice_str_cmp(key, AFAR__CODE_KEY) == 0 ||
+           grpc_slice_str_cmp(key, AFAR__DETAILS_KEY) == 0;
+}
+
+afar_code
+afar__grpc_view(const grpc_metadata_array *received, afar__arena *arena, afar_metadata *ret_view,
+                afar_error *err)
+{
+    afar__metadata_list list = { NULL, 0, 0 };
+
+    for (size_t i = 0; i < received->count; i++) {
+        const grpc_metadata *pair = &received->metadata[i];
+        char *key;
+
+        if (is_internal(pair->key))
+            continue;
+        key = afar__arena_memdup(arena, GRPC_SLICE_START_PTR(pair->key),
+                                 GRPC_SLICE_LENGTH(pair->key));
+        if (!key)
+            return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for metadata");
+        afar_code code = afar__metadata_add(&list, arena, key, GRPC_SLICE_START_PTR(pair->value),
+                                            GRPC_SLICE_LENGTH(pair->value));
+        if (code)
+            return afar_fail(err, code, "no memory for metadata");
+    }
+    ret_view->entries = list.entries;
+    ret_view->count = list.count;
+    return AFAR_OK;
+}
+
+const grpc_slice *
+afar__grpc_find(const grpc_metadata_array *metadata, const char *key)
+{
+    for (size_t i = 0; i < metadata->count; i++)
+        if (grpc_slice_str_cmp(metadata->metadata[i].key, key) == 0)
+            return &metadata->metadata[i].value;
+    return NULL;
+}
+
+grpc_metadata
+afar__grpc_pair(const char *key, const void *value, size_t length)
+{
+    grpc_metadata pair;
+
+    memset(&pair, 0, sizeof pair);
+    pair.key = grpc_slice_from_copied_string(key);
+    pair.value = grpc_slice_from_copied_buffer(value, length);
+    return pair;
+}

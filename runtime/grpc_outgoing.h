@@ -1,0 +1,100 @@
+#ifndef AFAR_RUNTIME_GRPC_OUTGOING_H
+#define AFAR_RUNTIME_GRPC_OUTGOING_H
+
+/* What unary calls and streams share on the calling side: the call in the core,
+ * the metadata that goes out, the status that comes in. */
+
+#include "runtime/grpc_common.h"
+#include "runtime/link.h"
+#include "runtime/object.h"
+
+/* A reference to an object at the other end of a link. */
+typedef struct afar__remote {
+    afar_object object;
+    afar__link *link;
+    grpc_slice name;   /* empty: the default object */
+    afar_object *keep; /* what calls keep alive; NULL: nothing (link.h) */
+} afar__remote;
+
+typedef struct afar__outgoing afar__outgoing;
+struct afar__outgoing {
+    afar__link *link;
+    const afar_method *method;
+    afar_object *keep;
+    grpc_call *call;
+    int64_t deadline;
+    afar__outgoing *next, **place; /* among the link's calls; guarded by its lock */
+
+    grpc_metadata *metadata; /* what is sent: `few`, or allocated */
+    size_t metadata_count;
+    grpc_metadata few[4];
+    uint32_t flags; /* of SEND_INITIAL_METADATA */
+
+    grpc_metadata_array initial, trailing;
+    grpc_status_code status;
+    grpc_slice text;
+    const char *error_string;
+    afar__arena *arena; /* of the views; made when first asked for */
+    bool viewed[2];
+    afar_metadata view[2]; /* initial, trailing */
+};
+
+/* Prepares a call on a remote object, inheriting from the current call. */
+afar_code
+afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar_method *method,
+                    afar_deadline deadline, const afar_call_options *options, afar_error *err);
+
+/* The ops every call begins and ends with. */
+grpc_op
+afar__outgoing_send_metadata(afar__outgoing *out);
+grpc_op
+afar__outgoing_receive_metadata(afar__outgoing *out);
+grpc_op
+afar__outgoing_receive_status(afar__outgoing *out);
+
+/* After the status came: AFAR_OK, or fills err. */
+afar_code
+afar__outgoing_result(afar__outgoing *out, afar_error *err);
+
+/* The metadata, each after it came; empty if memory is out.  One thread at a time. */
+const afar_metadata *
+afar__outgoing_initial(afar__outgoing *out);
+const afar_metadata *
+afar__outgoing_trailing(afar__outgoing *out);
+
+/* The call has ended: it does not count on its link any more. */
+void
+afar__outgoing_ended(afar__outgoing *out);
+
+/* Lets go of everything. */
+void
+afar__outgoing_close(afar__outgoing *out);
+
+/* "/bank.Account/Deposit at 127.0.0.1:7000: " in front of a local error. */
+AFAR_PRINTF(5, 6)
+afar_code
+afar__outgoing_fail(const afar__outgoing *out, afar_error *err, afar_code code,
+                    afar_outcome outcome, const char *format, ...);
+
+/* ---- of the link, for outgoing calls ---- */
+
+afar_code
+afar__link_call(afar__link *link, afar__outgoing *out, grpc_call *parent, afar_error *err);
+const char *
+afar__link_address(const afar__link *link);
+const afar_node *
+afar__link_node(const afar__link *link);
+
+/* ---- the two kinds of call ---- */
+
+afar_code
+afar__unary_start(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
+                  afar_deadline deadline, const afar_call_options *options, bool blocking,
+                  afar_future **ret_future, afar_error *err);
+
+afar_code
+afar__stream_start(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
+                   afar_deadline deadline, const afar_call_options *options,
+                   afar_stream **ret_stream, afar_error *err);
+
+#endif

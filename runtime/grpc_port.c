@@ -1,0 +1,153 @@
+/* Ports: a server of the core without listeners, to which connected sockets are
+ * given.
+ *
+ * All calls come in through generic requests, some of which are always posted.
+ *
+ *     opened -> started -> stopping -> stopped -> closed
+ *
+ * Stopping returns the posted requests, lets running calls go on until the
+ * deadline, cancels what is left, and ends when no call exists any more. */
+
+#include "runtime/grpc_port.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <grpc/grpc_posix.h>
+#include <grpc/grpc_security.h>
+
+#include "runtime/clock.h"
+#include "runtime/engine.h"
+#include "runtime/node.h"
+
+#define POSTED 64
+#define MIN_PING_MS 10000
+
+static void
+stopped(afar__tag *tag, bool ok)
+{
+    afar__port *port = (afar__port *)((char *)tag - offsetof(afar__port, stopped_tag));
+
+    (void)ok;
+    pthread_mutex_lock(&port->lock);
+    port->stopped = true;
+    afar__waiters_wake(&port->waiters);
+    pthread_mutex_unlock(&port->lock);
+}
+
+static grpc_server *
+make_server(const afar_node *node, const afar__port_options *options)
+{
+    int max_bytes = node->limits.max_bytes > INT32_MAX ? -1 : (int)node->limits.max_bytes;
+    struct {
+        const char *key;
+        int value;
+    } settings[] = {
+        { GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, max_bytes },
+        { GRPC_ARG_MAX_CONCURRENT_STREAMS, (int)options->max_streams },
+        { GRPC_ARG_ENABLE_CHANNELZ, 0 },
+        { GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, MIN_PING_MS },
+        { GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1 },
+    };
+    grpc_arg list[sizeof settings / sizeof *settings];
+    grpc_channel_args args = { sizeof list / sizeof *list, list };
+
+    for (size_t i = 0; i < args.num_args; i++) {
+        list[i].type = GRPC_ARG_INTEGER;
+        list[i].key = (char *)settings[i].key;
+        list[i].value.integer = settings[i].value;
+    }
+    return grpc_server_create(&args, NULL);
+}
+
+afar_code
+afar__port_open(afar_node *node, const afar__port_options *options, afar__port **ret_port,
+                afar_error *err)
+{
+    afar__port *port = calloc(1, sizeof *port);
+
+    if (!port)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a server");
+    pthread_mutex_init(&port->lock, NULL);
+    port->options = *options;
+    port->node = afar__node_ref(node);
+    port->stopped_tag.done = stopped;
+    port->server = make_server(node, options);
+    port->credentials = grpc_insecure_server_credentials_create();
+    grpc_server_register_completion_queue(port->server, afar__grpc_queue(), NULL);
+    *ret_port = port;
+    return AFAR_OK;
+}
+
+void
+afar__port_start(afar__port *port)
+{
+    port->started = true;
+    grpc_server_start(port->server);
+    for (int i = 0; i < POSTED; i++)
+        afar__incoming_request(port);
+    afar__engine_background();
+}
+
+void
+afar__port_add(afar__port *port, int fd)
+{
+    grpc_server_add_channel_from_fd(port->server, fd, port->credentials);
+}
+
+/* Until the core says that it has stopped and no call is left; or, if `all` is
+ * false, until the core says so or the deadline. */
+static bool
+wait_stopped(afar__port *port, bool all, int64_t deadline)
+{
+    afar__wait_result result = AFAR__WAIT_WOKEN;
+    bool over;
+
+    pthread_mutex_lock(&port->lock);
+    while (!(over = port->stopped && (!all || port->live == 0)) && result == AFAR__WAIT_WOKEN) {
+        afar__waiter waiter;
+
+        afar__waiters_add(&port->waiters, &waiter);
+        pthread_mutex_unlock(&port->lock);
+        result = afar__wait(&waiter, deadline);
+        pthread_mutex_lock(&port->lock);
+        afar__waiters_remove(&waiter);
+    }
+    pthread_mutex_unlock(&port->lock);
+    return over;
+}
+
+void
+afar__port_stop(afar__port *port, int64_t deadline)
+{
+    bool first;
+
+    pthread_mutex_lock(&port->lock);
+    first = port->started && !port->stopping;
+    port->stopping = true;
+    pthread_mutex_unlock(&port->lock);
+    if (!first)
+        return;
+    afar__grpc_publish(&port->stopped_tag);
+    grpc_server_shutdown_and_notify(port->server, afar__grpc_queue(), &port->stopped_tag);
+    if (!wait_stopped(port, false, deadline))
+        grpc_server_cancel_all_calls(port->server);
+    (void)wait_stopped(port, true, AFAR__NEVER);
+    afar__engine_background_end();
+}
+
+void
+afar__port_close(afar__port *port)
+{
+    grpc_server_destroy(port->server);
+    grpc_server_credentials_release(port->credentials);
+    while (port->spare) {
+        afar__incoming *incoming = port->spare;
+
+        port->spare = incoming->next_spare;
+        afar__incoming_destroy(incoming);
+    }
+    pthread_mutex_destroy(&port->lock);
+    afar_node_close(port->node);
+    free(port);
+}

@@ -1,0 +1,134 @@
+/* Unary calls from the calling side: a future over one batch of the core.
+ *
+ * The batch holds the whole call, so there is one event: the answer.  It is noted
+ * by whoever polls; the reply is decoded by the thread that takes it. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/decode.h"
+#include "runtime/fail.h"
+#include "runtime/future.h"
+#include "runtime/grpc_outgoing.h"
+#include "runtime/node.h"
+
+struct unary {
+    afar_future future;
+    afar__tag tag;
+    afar__outgoing out;
+    grpc_byte_buffer request;
+    grpc_byte_buffer *reply;
+};
+
+static struct unary *
+unary_of(afar_future *future)
+{
+    return (struct unary *)future;
+}
+
+static void
+answered(afar__tag *tag, bool ok)
+{
+    struct unary *unary = (struct unary *)((char *)tag - offsetof(struct unary, tag));
+
+    /* Without a status (the batch was refused) the call failed here. */
+    if (!ok && unary->out.status == GRPC_STATUS_OK)
+        unary->out.status = GRPC_STATUS_INTERNAL;
+    afar__outgoing_ended(&unary->out);
+    afar__future_fulfil(&unary->future);
+}
+
+static afar_code
+take(afar_future *future, ProtobufCMessage **ret_reply, afar_error *err)
+{
+    struct unary *unary = unary_of(future);
+    afar_code code = afar__outgoing_result(&unary->out, err);
+    const uint8_t *data;
+    grpc_slice flat;
+    size_t length;
+
+    if (code)
+        return code;
+    if (!unary->reply)
+        return afar__outgoing_fail(&unary->out, err, AFAR_INTERNAL, AFAR_OUTCOME_ANSWERED,
+                                   "the call ended well, but without a reply");
+    data = afar__grpc_flat(unary->reply, &flat, &length);
+    code = afar__decode_message(future->method->reply, data, length,
+                                &afar__link_node(unary->out.link)->limits, ret_reply, err);
+    grpc_slice_unref(flat);
+    if (code && err)
+        err->outcome = AFAR_OUTCOME_ANSWERED;
+    return code;
+}
+
+static void
+cancel(afar_future *future)
+{
+    grpc_call_cancel(unary_of(future)->out.call, NULL);
+}
+
+static const afar_metadata *
+metadata(afar_future *future, bool trailing)
+{
+    afar__outgoing *out = &unary_of(future)->out;
+
+    return trailing ? afar__outgoing_trailing(out) : afar__outgoing_initial(out);
+}
+
+static void
+free_unary(afar_future *future)
+{
+    struct unary *unary = unary_of(future);
+
+    afar__grpc_packed_clear(&unary->request);
+    if (unary->reply)
+        grpc_byte_buffer_destroy(unary->reply);
+    afar__outgoing_close(&unary->out);
+    free(unary);
+}
+
+static const afar__future_ops ops = { take, cancel, metadata, free_unary };
+
+static void
+start_batch(struct unary *unary)
+{
+    grpc_op batch[6];
+
+    memset(batch, 0, sizeof batch);
+    batch[0] = afar__outgoing_send_metadata(&unary->out);
+    batch[1].op = GRPC_OP_SEND_MESSAGE;
+    batch[1].data.send_message.send_message = &unary->request;
+    batch[2].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
+    batch[3] = afar__outgoing_receive_metadata(&unary->out);
+    batch[4].op = GRPC_OP_RECV_MESSAGE;
+    batch[4].data.recv_message.recv_message = &unary->reply;
+    batch[5] = afar__outgoing_receive_status(&unary->out);
+    afar__grpc_start(unary->out.call, batch, 6, &unary->tag);
+}
+
+afar_code
+afar__unary_start(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
+                  afar_deadline deadline, const afar_call_options *options, bool blocking,
+                  afar_future **ret_future, afar_error *err)
+{
+    struct unary *unary = malloc(sizeof *unary);
+    afar_code code;
+
+    if (!unary)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a call", method->path);
+    code = afar__outgoing_open(&unary->out, (afar__remote *)object, method, deadline, options, err);
+    if (code) {
+        free(unary);
+        return code;
+    }
+    afar__future_init(&unary->future, &ops, method);
+    unary->tag.done = answered;
+    unary->reply = NULL;
+    afar__grpc_pack(request, &unary->request);
+    unary->future.background = !blocking;
+    if (!blocking)
+        afar__engine_background();
+    start_batch(unary);
+    *ret_future = &unary->future;
+    return AFAR_OK;
+}

@@ -1,0 +1,350 @@
+/* Local objects: each serves one call at a time, in the order of arrival, unless it
+ * is concurrent.
+ *
+ * The turn is the right to run in the object.  A call that comes while another has
+ * the turn queues on the object and holds no thread.  A turn ends when the handler
+ * returns or defers; around a wait for its stream's peer it is given up and taken
+ * back, in front of the queue.
+ *
+ * `lock` guards the turn and the queue; it is not held while user code runs.  The
+ * object is finalized when no reference and no call is left: on a library thread,
+ * as all user code, and whoever let go of the last reference waits for that, where
+ * it may wait. */
+
+#include "runtime/host.h"
+
+#include <sched.h>
+#include <stdlib.h>
+
+#include "runtime/clock.h"
+#include "runtime/loop.h"
+#include "runtime/misuse.h"
+#include "runtime/object.h"
+
+#define DEFAULT_QUEUE_LIMIT 10000
+
+struct afar__host {
+    afar_object object;
+    const void *methods;
+    void *self;
+    void (*finalizer)(void *self);
+    bool concurrent;
+    unsigned queue_limit;
+    afar__loop_entry loop; /* its place among the local objects */
+
+    pthread_mutex_t lock; /* guards what follows */
+    bool busy;
+    unsigned queued;
+    afar_call *first, **last;
+
+    afar__task finalize;
+    afar__waiters waiters; /* for the finalizer, guarded by lock */
+    bool finalized;
+    bool waited_for;
+};
+
+/* ---- turns ---- */
+
+static void
+run_handler(afar__task *task)
+{
+    afar_call *call = (afar_call *)((char *)task - offsetof(afar_call, task));
+    afar__host *host = call->host;
+    afar_code code;
+
+    if (atomic_load(&call->watched) && afar_call_cancelled(call)) {
+        afar_call_fail(call, AFAR_CANCELLED, "%s: the caller gave up before its turn came",
+                       call->method->path);
+        afar__call_refuse(call);
+        return;
+    }
+    afar__call_ref(call);
+    afar_call_enter(call);
+    code = call->method->serve(host->methods, host->self, call);
+    afar_call_leave(call);
+    afar__call_returned(call, code);
+    afar__call_unref(call);
+}
+
+static void
+queue_locked(afar__host *host, afar_call *call)
+{
+    call->next_turn = NULL;
+    *host->last = call;
+    host->last = &call->next_turn;
+    host->queued++;
+}
+
+static void
+queue_first_locked(afar__host *host, afar_call *call)
+{
+    call->next_turn = host->first;
+    host->first = call;
+    if (!call->next_turn)
+        host->last = &call->next_turn;
+    host->queued++;
+}
+
+static afar_call *
+unqueue_locked(afar__host *host)
+{
+    afar_call *call = host->first;
+
+    if (!call)
+        return NULL;
+    host->first = call->next_turn;
+    if (!host->first)
+        host->last = &host->first;
+    host->queued--;
+    return call;
+}
+
+void
+afar__host_deliver(afar_call *call)
+{
+    afar__host *host = call->host;
+    bool run, refused = false;
+
+    call->task.run = run_handler;
+    pthread_mutex_lock(&host->lock);
+    run = host->concurrent || !host->busy;
+    if (run && !host->concurrent) {
+        host->busy = true;
+        call->has_turn = true;
+    } else if (!run) {
+        refused = host->queued >= host->queue_limit;
+        if (!refused)
+            afar__call_ref(call);
+    }
+    if (!run && !refused)
+        queue_locked(host, call);
+    pthread_mutex_unlock(&host->lock);
+    if (run) {
+        afar__engine_run(&call->task);
+    } else if (refused) {
+        afar_call_fail(call, AFAR_RESOURCE_EXHAUSTED, "%s: %u calls wait for this object already",
+                       call->method->path, host->queue_limit);
+        afar__call_refuse(call);
+    } else {
+        /* The caller may give up while the call waits. */
+        if (!atomic_load(&call->watched))
+            call->ops->watch(call);
+        afar__call_unref(call);
+    }
+}
+
+void
+afar__host_leave(afar_call *call, bool returned)
+{
+    afar__host *host = call->host;
+    afar__task *run = NULL;
+    afar_call *next;
+
+    if (!host || host->concurrent)
+        return;
+    pthread_mutex_lock(&host->lock);
+    if (call->has_turn) {
+        call->has_turn = false;
+        next = unqueue_locked(host);
+        host->busy = next != NULL;
+        if (next) {
+            next->has_turn = true;
+            if (next->turn_waiters.first)
+                afar__waiters_wake(&next->turn_waiters);
+            else
+                run = &next->task;
+        }
+    }
+    pthread_mutex_unlock(&host->lock);
+    if (run && returned)
+        afar__engine_run_next(run);
+    else if (run)
+        afar__engine_run(run);
+}
+
+void
+afar__host_pause(afar_call *call)
+{
+    afar__host_leave(call, false);
+}
+
+void
+afar__host_resume(afar_call *call)
+{
+    afar__host *host = call->host;
+    afar__waiter waiter;
+
+    if (host->concurrent)
+        return;
+    pthread_mutex_lock(&host->lock);
+    if (!host->busy) {
+        host->busy = true;
+        call->has_turn = true;
+    } else {
+        afar__waiters_add(&call->turn_waiters, &waiter);
+        queue_first_locked(host, call);
+        while (!call->has_turn) {
+            pthread_mutex_unlock(&host->lock);
+            /* Without its turn the handler cannot go on: a refused wait is repeated. */
+            if (afar__wait(&waiter, AFAR__NEVER) == AFAR__WAIT_REFUSED)
+                sched_yield();
+            pthread_mutex_lock(&host->lock);
+        }
+        afar__waiters_remove(&waiter);
+    }
+    pthread_mutex_unlock(&host->lock);
+}
+
+/* ---- life ---- */
+
+static void
+release(afar__host *host)
+{
+    pthread_mutex_destroy(&host->lock);
+    free(host);
+}
+
+static void
+run_finalizer(afar__task *task)
+{
+    afar__host *host = (afar__host *)((char *)task - offsetof(afar__host, finalize));
+    bool waited_for;
+
+    host->finalizer(host->self);
+    pthread_mutex_lock(&host->lock);
+    waited_for = host->waited_for;
+    host->finalized = true;
+    afar__waiters_wake(&host->waiters);
+    pthread_mutex_unlock(&host->lock);
+    if (!waited_for) {
+        release(host);
+        afar__engine_release();
+    }
+}
+
+static void
+wait_for_finalizer(afar__host *host)
+{
+    afar__waiter waiter;
+
+    pthread_mutex_lock(&host->lock);
+    while (!host->finalized) {
+        afar__waiters_add(&host->waiters, &waiter);
+        pthread_mutex_unlock(&host->lock);
+        (void)afar__wait(&waiter, AFAR__NEVER);
+        pthread_mutex_lock(&host->lock);
+        afar__waiters_remove(&waiter);
+    }
+    pthread_mutex_unlock(&host->lock);
+}
+
+static void
+free_host(afar_object *object)
+{
+    afar__host *host = (afar__host *)object;
+
+    afar__loop_remove(&host->loop);
+    if (host->finalizer) {
+        host->finalize.run = run_finalizer;
+        host->waited_for = afar__engine_may_wait();
+        bool wait = host->waited_for;
+        afar__engine_run(&host->finalize);
+        if (!wait)
+            return;
+        wait_for_finalizer(host);
+    }
+    release(host);
+    afar__engine_release();
+}
+
+/* ---- calls from this process ---- */
+
+static afar_code
+start(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
+      afar_deadline deadline, const afar_call_options *options, bool blocking,
+      afar_future **ret_future, afar_error *err)
+{
+    afar__host *host = (afar__host *)object;
+    afar_object *near = NULL;
+    afar_code code = afar__loop_object(&host->loop, object, &near, err);
+
+    return code ? code
+                : near->ops->start(near, method, request, deadline, options, blocking, ret_future,
+                                   err);
+}
+
+static afar_code
+stream(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
+       afar_deadline deadline, const afar_call_options *options, afar_stream **ret_stream,
+       afar_error *err)
+{
+    afar__host *host = (afar__host *)object;
+    afar_object *near = NULL;
+    afar_code code = afar__loop_object(&host->loop, object, &near, err);
+
+    return code ? code
+                : near->ops->stream(near, method, request, deadline, options, ret_stream, err);
+}
+
+static const afar__object_ops ops = { start, stream, free_host };
+
+afar__host *
+afar__host_of(afar_object *object)
+{
+    return object->ops == &ops ? (afar__host *)object : NULL;
+}
+
+afar_object *
+afar__host_object(afar__host *host)
+{
+    return &host->object;
+}
+
+static afar_code
+check_new(const afar_interface *interface, const void *methods, const afar_object_options *options,
+          afar_error *err)
+{
+    if (!methods)
+        afar__misuse("afar_object_new: a %s without methods", interface->name);
+    if (interface->abi != AFAR_ABI)
+        return afar_fail(err, AFAR_FAILED_PRECONDITION,
+                         "%s was generated for version %u of the tables, this library has %u",
+                         interface->name, interface->abi, AFAR_ABI);
+    if (options && options->size != sizeof *options)
+        return afar_fail(err, AFAR_INVALID_ARGUMENT,
+                         "%s: afar_object_options was not made with AFAR_OBJECT_OPTIONS_INIT",
+                         interface->name);
+    return AFAR_OK;
+}
+
+afar_code
+afar_object_new(const afar_interface *interface, const void *methods, void *self,
+                const afar_object_options *options, afar_object **ret_object, afar_error *err)
+{
+    static const afar_object_options defaults = AFAR_OBJECT_OPTIONS_INIT;
+    afar_code code = check_new(interface, methods, options, err);
+    afar__host *host;
+
+    if (code)
+        return code;
+    code = afar__engine_hold(err);
+    if (code)
+        return code;
+    host = calloc(1, sizeof *host);
+    if (!host) {
+        afar__engine_release();
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a %s", interface->name);
+    }
+    if (!options)
+        options = &defaults;
+    afar__object_init(&host->object, &ops, interface);
+    host->methods = methods;
+    host->self = self;
+    host->finalizer = options->finalizer;
+    host->concurrent = options->mode == AFAR_CONCURRENT;
+    host->queue_limit = options->queue_limit ? options->queue_limit : DEFAULT_QUEUE_LIMIT;
+    host->last = &host->first;
+    pthread_mutex_init(&host->lock, NULL);
+    *ret_object = &host->object;
+    return AFAR_OK;
+}

@@ -1,0 +1,33 @@
+#ifndef AFAR_RUNTIME_HOST_H
+#define AFAR_RUNTIME_HOST_H
+
+/* Local objects: whose turn it is. */
+
+#include <afar/object.h>
+
+#include "runtime/call.h"
+
+/* The host of a local object, or NULL for a remote one. */
+afar__host *
+afar__host_of(afar_object *object);
+
+afar_object *
+afar__host_object(afar__host *host);
+
+/* A call whose request is here: it gets its turn now or later. */
+void
+afar__host_deliver(afar_call *call);
+
+/* The handler is about to wait for the peer, and is back: in between, others may
+ * have the turn. */
+void
+afar__host_pause(afar_call *call);
+void
+afar__host_resume(afar_call *call);
+
+/* The turn ends, if the call still has it; `returned` says that the handler has, so
+ * that its thread can run the next one. */
+void
+afar__host_leave(afar_call *call, bool returned);
+
+#endif

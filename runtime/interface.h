@@ -1,0 +1,16 @@
+#ifndef AFAR_RUNTIME_INTERFACE_H
+#define AFAR_RUNTIME_INTERFACE_H
+
+#include <afar/interface.h>
+
+/* A method of an interface; the table's own stride is used, since it may have been
+ * compiled with a smaller afar_method. */
+static inline const afar_method *
+afar__interface_method(const afar_interface *interface, unsigned index)
+{
+    const char *table = (const char *)interface->methods;
+
+    return (const afar_method *)(const void *)(table + (size_t)index * interface->method_size);
+}
+
+#endif

@@ -1,0 +1,159 @@
+/* The poller role.
+ *
+ * One thread at a time is inside the core: with a second one there, the one that
+ * polls finds nothing and both wake each other (a round trip of 17 us became 58
+ * to 340).  So the right to be there is a role, held by one thread:
+ *
+ *     vacant -> taken          afar__lead_take
+ *     taken  -> in user code   afar__lead_enter_user
+ *     in user code -> taken    by the holder (leave_user), or by anybody (take)
+ *     taken  -> vacant         afar__lead_release
+ *
+ * The state is one word: the holder's address, with a bit for a library thread
+ * and a bit for user code.  A release, or an entry into user code, leaves the
+ * role open; the engine then sees to it that somebody looks (engine.c).
+ *
+ * How the leader waits: it polls, yields, polls, for a window of time, and blocks
+ * then.  Waking a blocked thread on another CPU takes some 35 us, so polling
+ * wins when events come quickly, and only burns time when they do not.  The window
+ * follows outcomes: it grows when an event came that a longer window would have
+ * caught, it shrinks when none did.  The yield lets the peer run if it shares our
+ * CPU. */
+
+#include "runtime/lead.h"
+
+#include <sched.h>
+#include <stddef.h>
+
+#include "runtime/clock.h"
+#include "runtime/core.h"
+
+#define IN_USER 1u
+#define IS_LIBRARY 2u
+
+#define WINDOW_MAX (300 * AFAR__MICROSECOND)
+#define WINDOW_MIN (2 * AFAR__MICROSECOND)
+
+static _Atomic(uintptr_t) holder;
+static atomic_uint epoch;
+static _Atomic(int64_t) window = 50 * AFAR__MICROSECOND;
+
+static void
+changed(void)
+{
+    atomic_fetch_add_explicit(&epoch, 1, memory_order_relaxed);
+}
+
+bool
+afar__lead_take(afar__leader self, bool library)
+{
+    uintptr_t seen = atomic_load(&holder);
+    uintptr_t mine = self | (library ? IS_LIBRARY : 0);
+
+    while (seen == 0 || (seen & IN_USER))
+        if (atomic_compare_exchange_weak(&holder, &seen, mine)) {
+            changed();
+            return true;
+        }
+    return false;
+}
+
+void
+afar__lead_release(afar__leader self)
+{
+    uintptr_t seen = atomic_load(&holder);
+
+    if (afar__lead_is_ours(self) && atomic_compare_exchange_strong(&holder, &seen, 0))
+        changed();
+}
+
+void
+afar__lead_enter_user(afar__leader self)
+{
+    atomic_store(&holder, self | IS_LIBRARY | IN_USER);
+    changed();
+}
+
+bool
+afar__lead_leave_user(afar__leader self)
+{
+    uintptr_t seen = self | IS_LIBRARY | IN_USER;
+
+    if (!atomic_compare_exchange_strong(&holder, &seen, self | IS_LIBRARY))
+        return false;
+    changed();
+    return true;
+}
+
+bool
+afar__lead_is_ours(afar__leader self)
+{
+    return (atomic_load(&holder) & ~(uintptr_t)(IN_USER | IS_LIBRARY)) == self;
+}
+
+bool
+afar__lead_open(void)
+{
+    uintptr_t seen = atomic_load(&holder);
+
+    return seen == 0 || (seen & IN_USER);
+}
+
+bool
+afar__lead_in_library(void)
+{
+    return (atomic_load(&holder) & (IN_USER | IS_LIBRARY)) == IS_LIBRARY;
+}
+
+unsigned
+afar__lead_epoch(void)
+{
+    return atomic_load_explicit(&epoch, memory_order_relaxed);
+}
+
+static void
+set_window(int64_t ns)
+{
+    if (ns > WINDOW_MAX)
+        ns = WINDOW_MAX;
+    if (ns < WINDOW_MIN)
+        ns = WINDOW_MIN;
+    atomic_store_explicit(&window, ns, memory_order_relaxed);
+}
+
+afar__polled
+afar__lead_poll(int64_t deadline, bool (*stop)(void *arg), void *arg,
+                void (*block)(void *arg, bool blocked))
+{
+    int64_t limit = atomic_load_explicit(&window, memory_order_relaxed);
+    int64_t start = 0, now;
+    afar__event event;
+    bool got;
+
+    for (;;) {
+        if (afar__core_next(0, &event)) {
+            if (start != 0)
+                set_window(limit + limit / 4);
+            afar__core_dispatch(event);
+            return AFAR__POLLED_EVENT;
+        }
+        if (stop(arg))
+            return AFAR__POLLED_NOTHING;
+        now = afar__now();
+        if (now >= deadline)
+            return AFAR__POLLED_NOTHING;
+        if (start == 0)
+            start = now;
+        if (now - start >= limit)
+            break;
+        sched_yield();
+    }
+    block(arg, true);
+    got = !stop(arg) && afar__core_next(deadline, &event);
+    block(arg, false);
+    set_window(afar__now() - now < WINDOW_MAX ? limit * 2 : limit / 2);
+    if (!got)
+        return AFAR__POLLED_NOTHING;
+    afar__core_dispatch(event);
+    return AFAR__POLLED_EVENT;
+}

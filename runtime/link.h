@@ -1,0 +1,52 @@
+#ifndef AFAR_RUNTIME_LINK_H
+#define AFAR_RUNTIME_LINK_H
+
+/* A link: the way from here to one address, over gRPC.  Kept by the client that
+ * opened it and by the references that go over it. */
+
+#include <afar/deadline.h>
+#include <afar/error.h>
+#include <afar/node.h>
+#include <afar/object.h>
+
+#include "runtime/address.h"
+
+typedef struct afar__link afar__link;
+
+/* Makes a link to an address that is not a NAME; connects to nothing yet. */
+afar_code
+afar__link_open(afar_node *node, const afar__address *address, afar__link **ret_link,
+                afar_error *err);
+
+/* A link over a connected stream socket, which it takes. */
+afar_code
+afar__link_adopt(afar_node *node, const char *peer, int fd, afar__link **ret_link, afar_error *err);
+
+/* Connects, if it is not, and waits until it is. */
+afar_code
+afar__link_connect(afar__link *link, afar_deadline deadline, afar_error *err);
+
+/* Whether a broken connection can be made again. */
+bool
+afar__link_heals(const afar__link *link);
+
+/* A reference to the object with that name at the other end. */
+afar_code
+afar__link_object(afar__link *link, const afar_interface *interface, const char *name,
+                  afar_object **ret_object, afar_error *err);
+
+/* Calls on that remote reference keep `keep` alive; the reference itself does not. */
+void
+afar__link_keep(afar_object *object, afar_object *keep);
+
+afar__link *
+afar__link_ref(afar__link *link);
+void
+afar__link_unref(afar__link *link);
+
+/* Cancels the calls on it and refuses new ones; waits until none is left, unless
+ * on a library thread. */
+void
+afar__link_shut(afar__link *link);
+
+#endif

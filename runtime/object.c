@@ -1,0 +1,124 @@
+/* References, whatever they stand for: counting, and the calls that the generated
+ * stubs are made of. */
+
+#include "runtime/object.h"
+
+#include "runtime/engine.h"
+#include "runtime/misuse.h"
+
+void
+afar__object_init(afar_object *object, const afar__object_ops *ops, const afar_interface *interface)
+{
+    object->ops = ops;
+    object->interface = interface;
+    atomic_init(&object->refs, 1);
+}
+
+afar_object *
+afar_object_share(afar_object *object)
+{
+    if (atomic_fetch_add_explicit(&object->refs, 1, memory_order_relaxed) == 0)
+        afar__misuse("afar_object_share: the reference to a %s was closed",
+                     object->interface->name);
+    return object;
+}
+
+bool
+afar__object_try_share(afar_object *object)
+{
+    unsigned refs = atomic_load(&object->refs);
+
+    while (refs != 0)
+        if (atomic_compare_exchange_weak(&object->refs, &refs, refs + 1))
+            return true;
+    return false;
+}
+
+const afar_interface *
+afar_object_interface(const afar_object *object)
+{
+    return object->interface;
+}
+
+void
+afar_object_close(afar_object *object)
+{
+    if (!object || afar__engine_forked())
+        return;
+    if (atomic_fetch_sub_explicit(&object->refs, 1, memory_order_acq_rel) == 1)
+        object->ops->free(object);
+}
+
+static afar_code
+check(afar_object *object, const afar_method *method, const afar_call_options *options,
+      afar_error *err)
+{
+    if (!object)
+        afar__misuse("%s: called on a NULL reference", method->path);
+    if (options && options->size != sizeof *options)
+        return afar_fail(err, AFAR_INVALID_ARGUMENT,
+                         "%s: afar_call_options was not made with AFAR_CALL_OPTIONS_INIT",
+                         method->path);
+    return afar__engine_check(err);
+}
+
+afar_code
+afar_object_call(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
+                 afar_deadline deadline, ProtobufCMessage **ret_reply, afar_error *err)
+{
+    afar_future *future = NULL;
+    afar_code code = check(object, method, NULL, err);
+
+    if (!code)
+        code = object->ops->start(object, method, request, deadline, NULL, true, &future, err);
+    if (code)
+        return code;
+    /* The call itself keeps the deadline. */
+    code = afar_future_await(future, method, AFAR_FOREVER, ret_reply, err);
+    afar_future_close(future);
+    return code;
+}
+
+afar_code
+afar_object_start(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
+                  afar_deadline deadline, const afar_call_options *options,
+                  afar_future **ret_future, afar_error *err)
+{
+    afar_code code = check(object, method, options, err);
+
+    if (code)
+        return code;
+    return object->ops->start(object, method, request, deadline, options, false, ret_future, err);
+}
+
+static void
+forget(afar_future *future, void *arg)
+{
+    (void)arg;
+    afar_future_close(future);
+}
+
+afar_code
+afar_object_send(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
+                 afar_deadline deadline, afar_error *err)
+{
+    afar_future *future = NULL;
+    afar_code code = afar_object_start(object, method, request, deadline, NULL, &future, err);
+
+    if (code)
+        return code;
+    afar_future_on_done(future, forget, NULL);
+    return AFAR_OK;
+}
+
+afar_code
+afar_object_stream(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
+                   afar_deadline deadline, const afar_call_options *options,
+                   afar_stream **ret_stream, afar_error *err)
+{
+    afar_code code = check(object, method, options, err);
+
+    if (code)
+        return code;
+    return object->ops->stream(object, method, request, deadline, options, ret_stream, err);
+}

@@ -1,0 +1,41 @@
+#ifndef AFAR_RUNTIME_OBJECT_H
+#define AFAR_RUNTIME_OBJECT_H
+
+/* A reference from the inside.  Where the object lives decides the kind: a local
+ * one is a host (host.h), a remote one is made by a link (link.h).  Each embeds an
+ * afar_object at its start. */
+
+#include <stdatomic.h>
+
+#include <afar/object.h>
+
+typedef struct afar__object_ops {
+    /* Starts a unary call; `blocking` says that the caller is about to wait, so
+     * that nobody else has to poll for it. */
+    afar_code (*start)(afar_object *object, const afar_method *method,
+                       const ProtobufCMessage *request, afar_deadline deadline,
+                       const afar_call_options *options, bool blocking, afar_future **ret_future,
+                       afar_error *err);
+    afar_code (*stream)(afar_object *object, const afar_method *method,
+                        const ProtobufCMessage *request, afar_deadline deadline,
+                        const afar_call_options *options, afar_stream **ret_stream,
+                        afar_error *err);
+    /* No reference is left. */
+    void (*free)(afar_object *object);
+} afar__object_ops;
+
+struct afar_object {
+    const afar__object_ops *ops;
+    const afar_interface *interface;
+    atomic_uint refs;
+};
+
+void
+afar__object_init(afar_object *object, const afar__object_ops *ops,
+                  const afar_interface *interface);
+
+/* A reference, unless the last one is gone already. */
+bool
+afar__object_try_share(afar_object *object);
+
+#endif

@@ -1,0 +1,86 @@
+/* The caller's end of a stream: what holds for every transport.  All state is the
+ * transport's. */
+
+#include "runtime/stream.h"
+
+#include <afar/message.h>
+
+#include "runtime/engine.h"
+
+afar_code
+afar_stream_send(afar_stream *stream, const ProtobufCMessage *message, afar_deadline deadline,
+                 afar_error *err)
+{
+    afar_code code = afar__engine_check(err);
+
+    return code ? code : stream->ops->send(stream, message, deadline.ns, err);
+}
+
+afar_code
+afar_stream_receive(afar_stream *stream, afar_deadline deadline, ProtobufCMessage **ret_message,
+                    afar_error *err)
+{
+    afar_code code = afar__engine_check(err);
+
+    return code ? code : stream->ops->receive(stream, deadline.ns, ret_message, err);
+}
+
+afar_code
+afar_stream_finish(afar_stream *stream, afar_error *err)
+{
+    afar_code code = afar__engine_check(err);
+
+    return code ? code : stream->ops->finish(stream, err);
+}
+
+afar_code
+afar_stream_await(afar_stream *stream, afar_deadline deadline, ProtobufCMessage **ret_reply,
+                  afar_error *err)
+{
+    ProtobufCMessage *reply = NULL, *second = NULL;
+    afar_code code;
+
+    /* If the call has failed already, receiving says how. */
+    (void)!afar_stream_finish(stream, NULL);
+    code = afar_stream_receive(stream, deadline, &reply, err);
+    if (code == AFAR_ENDED)
+        return afar_fail(err, AFAR_INTERNAL, "%s: the call ended without a reply",
+                         stream->method->path);
+    if (code)
+        return code;
+    /* The reply counts only if the call ended well. */
+    code = afar_stream_receive(stream, deadline, &second, err);
+    if (code == AFAR_ENDED) {
+        afar_error_clear(err);
+        *ret_reply = reply;
+        return AFAR_OK;
+    }
+    afar_message_free(reply);
+    if (code)
+        return code;
+    afar_message_free(second);
+    return afar_fail(err, AFAR_INTERNAL, "%s: more than one reply came", stream->method->path);
+}
+
+afar_code
+afar_stream_initial_metadata(afar_stream *stream, afar_deadline deadline,
+                             const afar_metadata **ret_metadata, afar_error *err)
+{
+    afar_code code = afar__engine_check(err);
+
+    return code ? code : stream->ops->initial(stream, deadline.ns, ret_metadata, err);
+}
+
+const afar_metadata *
+afar_stream_trailing_metadata(const afar_stream *stream)
+{
+    return stream->ops->trailing((afar_stream *)stream);
+}
+
+void
+afar_stream_close(afar_stream *stream)
+{
+    if (!stream || afar__engine_forked())
+        return;
+    stream->ops->close(stream);
+}

@@ -1,0 +1,418 @@
+/* Servers: listeners with an accept loop in front, a port behind, and the table of
+ * exports between.
+ *
+ *     open -> started -> stopping -> stopped -> closed
+ *
+ * Stopping is done once, by whoever comes first: run, close, or close from a
+ * handler, which leaves it to a thread of its own.  First nothing more is accepted,
+ * then the port drains, then what is left of the connections is ended.
+ *
+ * afar_server_stop may be called in a signal handler, so it does nothing but write
+ * to an eventfd, on which afar_server_run waits together with the signals. */
+
+#include <afar/server.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "runtime/clock.h"
+#include "runtime/engine.h"
+#include "runtime/inproc.h"
+#include "runtime/log.h"
+#include "runtime/misuse.h"
+#include "runtime/node.h"
+#include "runtime/port.h"
+#include "server/accept.h"
+#include "server/exports.h"
+
+#define MAX_LISTENERS 16
+#define DEFAULT_CONNECTIONS 10000
+#define DEFAULT_STREAMS 1000
+#define DEFAULT_SILENT_MS 10000
+#define DEFAULT_GRACE_MS 5000
+
+enum state { OPEN, STARTED, STOPPING, STOPPED };
+
+struct afar_server {
+    afar_node *node;
+    afar_server_options options;
+    afar__exports *exports;
+    afar__port *port;
+    afar__acceptor *acceptor;
+    afar__listener listeners[MAX_LISTENERS];
+    size_t listener_count;
+    char inproc[108];  /* "" if it has no such address */
+    char address[128]; /* the first */
+    int stop_event;    /* an eventfd: stop was asked for */
+
+    pthread_mutex_t lock; /* guards the state */
+    pthread_cond_t changed;
+    enum state state;
+};
+
+/* ---- opening ---- */
+
+static void
+take_options(afar_server *server, const afar_server_options *options)
+{
+    static const afar_server_options defaults = AFAR_SERVER_OPTIONS_INIT;
+
+    server->options = options ? *options : defaults;
+    if (server->options.max_connections == 0)
+        server->options.max_connections = DEFAULT_CONNECTIONS;
+    if (server->options.max_streams == 0)
+        server->options.max_streams = DEFAULT_STREAMS;
+    if (server->options.silent_ms == 0)
+        server->options.silent_ms = DEFAULT_SILENT_MS;
+    if (server->options.grace_ms == 0)
+        server->options.grace_ms = DEFAULT_GRACE_MS;
+}
+
+/* Two descriptors go with every connection; the soft limit is often 1,024. */
+static void
+raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit))
+        afar__log(AFAR_LOG_WARNING, "cannot raise the limit of descriptors: %s", strerror(errno));
+}
+
+static void
+hand_on(void *arg, int fd, afar__sniff_kind kind)
+{
+    afar_server *server = arg;
+
+    (void)kind;
+    afar__port_add(server->port, fd);
+}
+
+static afar_code
+adopt(void *arg, int fd, afar_error *err)
+{
+    return afar__acceptor_adopt(((afar_server *)arg)->acceptor, fd, err);
+}
+
+/* The handler's thread asks, about a connection of a call it holds. */
+static afar_peer
+peer(void *arg, int fd)
+{
+    static _Thread_local afar__peer_info info;
+    afar_server *server = arg;
+    afar_peer found = { "unknown", -1, -1 };
+
+    if (!afar__acceptor_peer(server->acceptor, fd, &info))
+        return found;
+    found.address = info.address;
+    found.uid = info.uid;
+    found.pid = info.pid;
+    return found;
+}
+
+/* What the port finds, with the server as its argument. */
+static afar_code
+find(void *arg, const char *path, const char *name, afar__target *ret_target, afar_error *err)
+{
+    return afar__exports_find(((afar_server *)arg)->exports, path, name, ret_target, err);
+}
+
+static afar_code
+open_parts(afar_server *server, const char *address, afar_error *err)
+{
+    afar__port_options port = { server->options.max_streams, false, find, peer, server };
+    afar_code code;
+
+    server->stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (server->stop_event < 0)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no descriptor: %s", address,
+                         strerror(errno));
+    code = afar_server_listen(server, address, err);
+    if (code)
+        return code;
+    return afar__port_open(server->node, &port, &server->port, err);
+}
+
+static void
+free_server(afar_server *server)
+{
+    if (server->port)
+        afar__port_close(server->port);
+    afar__acceptor_close(server->acceptor);
+    for (size_t i = 0; i < server->listener_count; i++)
+        afar__listen_close(&server->listeners[i]);
+    afar__exports_free(server->exports);
+    if (server->stop_event >= 0)
+        close(server->stop_event);
+    if (server->node)
+        afar_node_close(server->node);
+    pthread_mutex_destroy(&server->lock);
+    pthread_cond_destroy(&server->changed);
+    free(server);
+}
+
+afar_code
+afar_server_open(afar_node *node, const char *address, const afar_server_options *options,
+                 afar_server **ret_server, afar_error *err)
+{
+    afar_server *server;
+    afar_code code;
+
+    if (options && options->size != sizeof *options)
+        return afar_fail(err, AFAR_INVALID_ARGUMENT,
+                         "afar_server_options was not made with AFAR_SERVER_OPTIONS_INIT");
+    server = calloc(1, sizeof *server);
+    if (!server)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a server", address);
+    server->stop_event = -1;
+    pthread_mutex_init(&server->lock, NULL);
+    pthread_cond_init(&server->changed, NULL);
+    take_options(server, options);
+    server->exports = afar__exports_new();
+    code = server->exports
+               ? afar__node_of(node, &server->node, err)
+               : afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a server", address);
+    if (!code)
+        code = open_parts(server, address, err);
+    if (code) {
+        free_server(server);
+        return code;
+    }
+    raise_descriptor_limit();
+    *ret_server = server;
+    return AFAR_OK;
+}
+
+static afar_code
+listen_inproc(afar_server *server, const char *name, afar_error *err)
+{
+    if (server->inproc[0])
+        return afar_fail(err, AFAR_INVALID_ARGUMENT, "inproc:%s: the server is inproc:%s already",
+                         name, server->inproc);
+    snprintf(server->inproc, sizeof server->inproc, "%s", name);
+    if (!server->address[0])
+        snprintf(server->address, sizeof server->address, "inproc:%s", name);
+    return AFAR_OK;
+}
+
+afar_code
+afar_server_listen(afar_server *server, const char *text, afar_error *err)
+{
+    afar__listener *listener = &server->listeners[server->listener_count];
+    afar__address address;
+    afar_code code = afar__address_parse_listen(text, &address, err);
+
+    if (code)
+        return code;
+    if (server->state != OPEN)
+        return afar_fail(err, AFAR_FAILED_PRECONDITION, "%s: the server has started", text);
+    if (address.kind == AFAR__ADDRESS_INPROC)
+        return listen_inproc(server, address.path, err);
+    if (server->listener_count == MAX_LISTENERS)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: a server has at most %d addresses",
+                         text, MAX_LISTENERS);
+    code = afar__listen_open(&address, server->options.insecure, listener, err);
+    if (code)
+        return code;
+    if (!server->address[0])
+        snprintf(server->address, sizeof server->address, "%s", listener->address);
+    server->listener_count++;
+    return AFAR_OK;
+}
+
+const char *
+afar_server_address(const afar_server *server)
+{
+    return server->address;
+}
+
+afar_code
+afar_server_export(afar_server *server, const char *name, afar_object *object, afar_error *err)
+{
+    if (!object || !name)
+        afar__misuse("afar_server_export: a NULL %s", object ? "name" : "object");
+    return afar__exports_add(server->exports, name, object, err);
+}
+
+afar_code
+afar_server_unexport(afar_server *server, const char *name, const afar_interface *interface,
+                     afar_error *err)
+{
+    return afar__exports_remove(server->exports, name, interface, err);
+}
+
+/* ---- starting ---- */
+
+static afar_code
+start_parts(afar_server *server, afar_error *err)
+{
+    afar__accept_options options = { server->options.max_connections, server->options.silent_ms,
+                                     hand_on, server };
+    afar_code code = afar__acceptor_open(server->listeners, server->listener_count, &options,
+                                         &server->acceptor, err);
+
+    if (code)
+        return code;
+    afar__port_start(server->port);
+    code = afar__acceptor_start(server->acceptor, err);
+    if (!code && server->inproc[0])
+        code = afar__inproc_listen(server->inproc, adopt, server, err);
+    if (code)
+        return code;
+    afar__log(AFAR_LOG_INFO, "serving at %s", server->address);
+    return AFAR_OK;
+}
+
+afar_code
+afar_server_start(afar_server *server, afar_error *err)
+{
+    afar_code code = afar__engine_check(err);
+    bool first;
+
+    if (code)
+        return code;
+    pthread_mutex_lock(&server->lock);
+    first = server->state == OPEN;
+    if (first)
+        server->state = STARTED;
+    pthread_mutex_unlock(&server->lock);
+    if (!first)
+        return afar_fail(err, AFAR_FAILED_PRECONDITION, "%s: the server was started before",
+                         server->address);
+    return start_parts(server, err);
+}
+
+/* ---- stopping ---- */
+
+static void
+stop_parts(afar_server *server)
+{
+    int64_t grace = server->options.grace_ms < 0 ? 0 : server->options.grace_ms;
+
+    if (server->inproc[0])
+        afar__inproc_unlisten(server->inproc, server);
+    if (server->acceptor)
+        afar__acceptor_stop(server->acceptor);
+    afar__port_stop(server->port, afar__now() + grace * AFAR__MILLISECOND);
+    if (server->acceptor)
+        afar__acceptor_shutdown_all(server->acceptor);
+    afar__log(AFAR_LOG_INFO, "stopped serving at %s", server->address);
+}
+
+/* Stops once; whoever comes later waits for it. */
+static void
+stop_server(afar_server *server)
+{
+    bool first;
+
+    pthread_mutex_lock(&server->lock);
+    first = server->state == OPEN || server->state == STARTED;
+    if (first)
+        server->state = STOPPING;
+    while (!first && server->state != STOPPED)
+        pthread_cond_wait(&server->changed, &server->lock);
+    pthread_mutex_unlock(&server->lock);
+    if (!first)
+        return;
+    stop_parts(server);
+    pthread_mutex_lock(&server->lock);
+    server->state = STOPPED;
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->lock);
+}
+
+void
+afar_server_stop(afar_server *server)
+{
+    uint64_t one = 1;
+    int before = errno;
+
+    /* It can fail only when it was asked for 2^64 times before. */
+    (void)!write(server->stop_event, &one, sizeof one);
+    errno = before;
+}
+
+static void *
+close_server(void *argument)
+{
+    afar_server *server = argument;
+
+    stop_server(server);
+    free_server(server);
+    return NULL;
+}
+
+void
+afar_server_close(afar_server *server)
+{
+    if (!server || afar__engine_forked())
+        return;
+    afar__engine_aside(close_server, server);
+}
+
+/* ---- running ---- */
+
+/* The signals that end a run write to this; one run at a time has them. */
+static atomic_int signal_event = -1;
+
+static void
+on_signal(int number)
+{
+    uint64_t one = 1;
+    int before = errno;
+    int event = atomic_load(&signal_event);
+
+    (void)number;
+    if (event >= 0)
+        (void)!write(event, &one, sizeof one);
+    errno = before;
+}
+
+static void
+wait_for_stop(afar_server *server)
+{
+    struct pollfd wanted = { server->stop_event, POLLIN, 0 };
+
+    while (poll(&wanted, 1, -1) < 0 && errno == EINTR)
+        continue;
+}
+
+afar_code
+afar_server_run(afar_server *server, afar_error *err)
+{
+    struct sigaction catch = { .sa_handler = on_signal }, old_term, old_int;
+    int free_event = -1;
+    afar_code code = AFAR_OK;
+    bool signals;
+
+    if (!afar__engine_may_wait())
+        return afar_fail(err, AFAR_FAILED_PRECONDITION, "a server cannot be run from a handler");
+    signals = atomic_compare_exchange_strong(&signal_event, &free_event, server->stop_event);
+    if (signals) {
+        sigemptyset(&catch.sa_mask);
+        sigaction(SIGTERM, &catch, &old_term);
+        sigaction(SIGINT, &catch, &old_int);
+    }
+    if (server->state == OPEN)
+        code = afar_server_start(server, err);
+    if (!code)
+        wait_for_stop(server);
+    stop_server(server);
+    if (signals) {
+        sigaction(SIGTERM, &old_term, NULL);
+        sigaction(SIGINT, &old_int, NULL);
+        atomic_store(&signal_event, -1);
+    }
+    return code;
+}
