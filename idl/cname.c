@@ -343,3 +343,9 @@ cname_is_valid(const char *name)
             return false;
     return true;
 }
+
+bool
+cname_is_reserved(const char *name)
+{
+    return is_among(name, reserved_members);
+}

@@ -66,4 +66,8 @@ cname_stem(idl_pool *pool, const char *path);
 bool
 cname_is_valid(const char *name);
 
+/* Whether it is a word of C or C++ that no member can be called. */
+bool
+cname_is_reserved(const char *name);
+
 #endif

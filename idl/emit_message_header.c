@@ -8,6 +8,7 @@
 
 #include "idl/cname.h"
 #include "idl/emit.h"
+#include "idl/signature.h"
 
 static void
 write_typedef(idl_writer *writer, const idl_message *message)
@@ -120,6 +121,8 @@ zero_union(idl_pool *pool, const idl_oneof *oneof)
 {
     const idl_field *first = oneof->fields[0];
 
+    if (field_is_bytes(first))
+        return "{ { 0, NULL } }";
     return first->enum_type ? pool_format(pool, "{ (%s)0 }", first->enum_type->c_type) : "{ 0 }";
 }
 
@@ -150,23 +153,16 @@ write_init(idl_writer *writer, const idl_message *message)
 static void
 write_functions(idl_writer *writer, const idl_message *message)
 {
-    const word words[] = { { "lower", message->lower },
-                           { "type", message->c_type },
-                           { NULL, NULL } };
+    write_format(writer, "extern const ProtobufCMessageDescriptor %s__descriptor;\n",
+                 message->lower);
+    for (message_function function = 0; function < MESSAGE_FUNCTION_COUNT; function++) {
+        idl_signature signature = message_signature(writer->pool, message, function);
 
-    write_template(writer, words, "extern const ProtobufCMessageDescriptor $lower$__descriptor;\n");
-    if (message->has_init)
-        write_template(writer, words, "\nvoid\n$lower$__init($type$ *message);\n");
-    if (message->has_pack)
-        write_template(
-            writer, words,
-            "\nsize_t\n$lower$__get_packed_size(const $type$ *message);\n"
-            "\nsize_t\n$lower$__pack(const $type$ *message, uint8_t *out);\n"
-            "\nsize_t\n$lower$__pack_to_buffer(const $type$ *message, ProtobufCBuffer *buffer);\n"
-            "\n$type$ *\n"
-            "$lower$__unpack(ProtobufCAllocator *allocator, size_t len, const uint8_t *data);\n"
-            "\nvoid\n"
-            "$lower$__free_unpacked($type$ *message, ProtobufCAllocator *allocator);\n");
+        if (!message_has_function(message, function))
+            continue;
+        write_text(writer, "\n");
+        write_signature(writer, &signature, ");\n");
+    }
 }
 
 static void

@@ -11,6 +11,7 @@
 
 #include "idl/cname.h"
 #include "idl/emit.h"
+#include "idl/signature.h"
 
 #define TYPE(name) GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_##name
 
@@ -41,6 +42,13 @@ compare_names(const void *a, const void *b)
     int order = strcmp(x->name, y->name);
 
     return order ? order : compare_numbers(a, b);
+}
+
+/* A string of a table, which CODE_SIZE leaves out. */
+static const char *
+table_string(idl_pool *pool, const idl_file *file, const char *text)
+{
+    return file->code_size ? "NULL" : pool_format(pool, "\"%s\"", text);
 }
 
 static size_t
@@ -89,21 +97,64 @@ sort_values(const idl_enumeration *enumeration, idl_entry *by_number, idl_entry 
 
 static void
 write_enum_values(idl_writer *writer, const idl_enumeration *enumeration,
-                  const idl_entry *by_number, size_t distinct, const idl_entry *by_name)
+                  const idl_entry *by_number, size_t distinct)
 {
+    idl_pool *pool = writer->pool;
+    const idl_file *file = enumeration->file;
+
     write_format(writer, "static const ProtobufCEnumValue %s__values[] = {\n", enumeration->lower);
     for (size_t i = 0; i < distinct; i++) {
         const enum_value *value = by_number[i].thing;
 
-        write_format(writer, "    { \"%s\", \"%s\", ", value->name, value->c_name);
+        write_format(writer, "    { %s, %s, ", table_string(pool, file, value->name),
+                     table_string(pool, file, value->c_name));
         write_format(writer, value->number == INT32_MIN ? "INT32_MIN },\n" : "%d },\n",
                      value->number);
     }
-    write_format(writer, "};\n\nstatic const ProtobufCEnumValueIndex %s__values_by_name[] = {\n",
+    write_text(writer, "};\n\n");
+}
+
+/* Returns what the descriptor says of them: their number, and the table. */
+static const char *
+write_enum_names(idl_writer *writer, const idl_enumeration *enumeration, const idl_entry *by_name)
+{
+    if (enumeration->file->code_size)
+        return "0, NULL";
+    write_format(writer, "static const ProtobufCEnumValueIndex %s__values_by_name[] = {\n",
                  enumeration->lower);
     for (size_t i = 0; i < enumeration->value_count; i++)
         write_format(writer, "    { \"%s\", %zu },\n", by_name[i].name, by_name[i].index);
     write_text(writer, "};\n\n");
+    return pool_format(writer->pool, "%zu, %s__values_by_name", enumeration->value_count,
+                       enumeration->lower);
+}
+
+static void
+write_enum_descriptor(idl_writer *writer, const idl_enumeration *enumeration, size_t distinct,
+                      const char *names, size_t ranges)
+{
+    idl_pool *pool = writer->pool;
+    const idl_file *file = enumeration->file;
+    const word words[] = { { "lower", enumeration->lower },
+                           { "full", table_string(pool, file, enumeration->full_name) },
+                           { "name", table_string(pool, file, enumeration->name) },
+                           { "type", table_string(pool, file, enumeration->c_type) },
+                           { "package", table_string(pool, file, file->package) },
+                           { "distinct", pool_format(pool, "%zu", distinct) },
+                           { "names", names },
+                           { "ranges", pool_format(pool, "%zu", ranges) },
+                           { NULL, NULL } };
+
+    write_template(writer, words,
+                   "const ProtobufCEnumDescriptor $lower$__descriptor = {\n"
+                   "    PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,\n"
+                   "    $full$, $name$,\n"
+                   "    $type$, $package$,\n"
+                   "    $distinct$, $lower$__values,\n"
+                   "    $names$,\n"
+                   "    $ranges$, $lower$__ranges,\n"
+                   "    NULL, NULL, NULL, NULL\n"
+                   "};\n");
 }
 
 static void
@@ -117,28 +168,11 @@ write_enum(idl_writer *writer, const idl_enumeration *enumeration)
     write_text(writer, "\n");
     emit_section(writer, enumeration->full_name, NULL);
     write_text(writer, "\n");
-    write_enum_values(writer, enumeration, by_number, distinct, by_name);
+    write_enum_values(writer, enumeration, by_number, distinct);
+    const char *names = write_enum_names(writer, enumeration, by_name);
     size_t ranges = write_ranges(writer, pool_format(pool, "%s__ranges", enumeration->lower),
                                  by_number, distinct);
-    const word words[] = { { "lower", enumeration->lower },
-                           { "full", enumeration->full_name },
-                           { "name", enumeration->name },
-                           { "type", enumeration->c_type },
-                           { "package", enumeration->file->package },
-                           { "distinct", pool_format(pool, "%zu", distinct) },
-                           { "count", pool_format(pool, "%zu", enumeration->value_count) },
-                           { "ranges", pool_format(pool, "%zu", ranges) },
-                           { NULL, NULL } };
-    write_template(writer, words,
-                   "const ProtobufCEnumDescriptor $lower$__descriptor = {\n"
-                   "    PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,\n"
-                   "    \"$full$\", \"$name$\",\n"
-                   "    \"$type$\", \"$package$\",\n"
-                   "    $distinct$, $lower$__values,\n"
-                   "    $count$, $lower$__values_by_name,\n"
-                   "    $ranges$, $lower$__ranges,\n"
-                   "    NULL, NULL, NULL, NULL\n"
-                   "};\n");
+    write_enum_descriptor(writer, enumeration, distinct, names, ranges);
 }
 
 /* ---- messages ---- */
@@ -266,7 +300,7 @@ write_field(idl_writer *writer, const idl_field *field)
     idl_pool *pool = writer->pool;
     idl_list parts = list_make(pool);
 
-    list_add(&parts, "\"%s\"", table_name(field));
+    list_add(&parts, "%s", table_string(pool, field->owner->file, table_name(field)));
     list_add(&parts, "%d", field->number);
     list_add(&parts, "PROTOBUF_C_LABEL_%s", label_name(field));
     list_add(&parts, "PROTOBUF_C_TYPE_%s", type_name(field));
@@ -281,17 +315,11 @@ write_field(idl_writer *writer, const idl_field *field)
 }
 
 static void
-write_fields(idl_writer *writer, const idl_message *message, const idl_entry *by_number,
-             const idl_entry *by_name)
+write_fields_by_name(idl_writer *writer, const idl_message *message, const idl_entry *by_name)
 {
     idl_list indexes = list_make(writer->pool);
 
-    write_format(writer, "static const ProtobufCFieldDescriptor %s__fields[] = {\n",
-                 message->lower);
-    for (size_t i = 0; i < message->field_count; i++)
-        write_field(writer, by_number[i].thing);
-    write_format(writer, "};\n\nstatic const unsigned %s__fields_by_name[] = {\n    ",
-                 message->lower);
+    write_format(writer, "static const unsigned %s__fields_by_name[] = {\n    ", message->lower);
     for (size_t i = 0; i < message->field_count; i++)
         list_add(&indexes, "%zu /* %s */", by_name[i].index, by_name[i].name);
     write_list(writer, &indexes, 4, "\n};\n\n");
@@ -306,8 +334,6 @@ write_field_tables(idl_writer *writer, const idl_message *message)
     idl_entry *by_number = pool_array(pool, count, sizeof *by_number);
     idl_entry *by_name = pool_array(pool, count, sizeof *by_name);
 
-    if (!count)
-        return 0;
     for (size_t i = 0; i < count; i++)
         by_number[i] = (idl_entry){ message->fields[i].name, message->fields[i].number, i,
                                     &message->fields[i] };
@@ -316,46 +342,80 @@ write_field_tables(idl_writer *writer, const idl_message *message)
         by_number[i].index = i;
     memcpy(by_name, by_number, count * sizeof *by_name);
     qsort(by_name, count, sizeof *by_name, compare_names);
-    write_fields(writer, message, by_number, by_name);
+    write_format(writer, "static const ProtobufCFieldDescriptor %s__fields[] = {\n",
+                 message->lower);
+    for (size_t i = 0; i < count; i++)
+        write_field(writer, by_number[i].thing);
+    write_text(writer, "};\n\n");
+    if (!message->file->code_size)
+        write_fields_by_name(writer, message, by_name);
     return write_ranges(writer, pool_format(pool, "%s__ranges", message->lower), by_number, count);
+}
+
+/* What the descriptor says of the fields: three tables, or none. */
+static const char *
+write_field_part(idl_writer *writer, const idl_message *message)
+{
+    const char *lower = message->lower;
+
+    if (!message->field_count)
+        return "0, NULL,\n    NULL,\n    0, NULL";
+    size_t ranges = write_field_tables(writer, message);
+    const char *names =
+        message->file->code_size ? "NULL" : pool_format(writer->pool, "%s__fields_by_name", lower);
+    return pool_format(writer->pool, "%zu, %s__fields,\n    %s,\n    %zu, %s__ranges",
+                       message->field_count, lower, names, ranges, lower);
 }
 
 static void
 write_message_descriptor(idl_writer *writer, const idl_message *message)
 {
     idl_pool *pool = writer->pool;
-    size_t ranges = write_field_tables(writer, message);
-    const char *lower = message->lower;
-    const char *none = message->field_count ? NULL : "NULL";
-    const word words[] = {
-        { "lower", lower },
-        { "full", message->full_name },
-        { "name", cname_camel(pool, message->name) },
-        { "type", message->c_type },
-        { "package", message->file->package },
-        { "count", pool_format(pool, "%zu", message->field_count) },
-        { "fields", none ? none : pool_format(pool, "%s__fields", lower) },
-        { "names", none ? none : pool_format(pool, "%s__fields_by_name", lower) },
-        { "range_count", pool_format(pool, "%zu", ranges) },
-        { "ranges", none ? none : pool_format(pool, "%s__ranges", lower) },
-        { "init",
-          message->has_init ? pool_format(pool, "(ProtobufCMessageInit)%s__init", lower) : "NULL" },
-        { NULL, NULL }
-    };
+    const idl_file *file = message->file;
+    const word words[] = { { "fields", write_field_part(writer, message) },
+                           { "lower", message->lower },
+                           { "full", table_string(pool, file, message->full_name) },
+                           { "name", table_string(pool, file, cname_camel(pool, message->name)) },
+                           { "c_name", table_string(pool, file, message->c_type) },
+                           { "type", message->c_type },
+                           { "package", table_string(pool, file, file->package) },
+                           { "init", message->has_init
+                                         ? pool_format(pool, "(ProtobufCMessageInit)%s__init",
+                                                       message->lower)
+                                         : "NULL" },
+                           { NULL, NULL } };
 
     write_template(writer, words,
                    "const ProtobufCMessageDescriptor $lower$__descriptor = {\n"
                    "    PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,\n"
-                   "    \"$full$\", \"$name$\",\n"
-                   "    \"$type$\", \"$package$\",\n"
+                   "    $full$, $name$,\n"
+                   "    $c_name$, $package$,\n"
                    "    sizeof($type$),\n"
-                   "    $count$, $fields$,\n"
-                   "    $names$,\n"
-                   "    $range_count$, $ranges$,\n"
+                   "    $fields$,\n"
                    "    $init$,\n"
                    "    NULL, NULL, NULL\n"
                    "};\n");
 }
+
+/* What stands in the function, with a word for each name. */
+static const char *const bodies[] = {
+    [MESSAGE_INIT] = "    static const $type$ initial = $upper$__INIT;\n\n"
+                     "    *message = initial;\n",
+    [MESSAGE_GET_PACKED_SIZE] =
+        "    assert(message->$base$.descriptor == &$lower$__descriptor);\n"
+        "    return protobuf_c_message_get_packed_size(&message->$base$);\n",
+    [MESSAGE_PACK] = "    assert(message->$base$.descriptor == &$lower$__descriptor);\n"
+                     "    return protobuf_c_message_pack(&message->$base$, out);\n",
+    [MESSAGE_PACK_TO_BUFFER] =
+        "    assert(message->$base$.descriptor == &$lower$__descriptor);\n"
+        "    return protobuf_c_message_pack_to_buffer(&message->$base$, buffer);\n",
+    [MESSAGE_UNPACK] = "    return ($type$ *)protobuf_c_message_unpack(\n"
+                       "        &$lower$__descriptor, allocator, len, data);\n",
+    [MESSAGE_FREE_UNPACKED] = "    if (!message)\n"
+                              "        return;\n"
+                              "    assert(message->$base$.descriptor == &$lower$__descriptor);\n"
+                              "    protobuf_c_message_free_unpacked(&message->$base$, allocator);\n"
+};
 
 static void
 write_functions(idl_writer *writer, const idl_message *message)
@@ -366,34 +426,16 @@ write_functions(idl_writer *writer, const idl_message *message)
                            { "base", message->base },
                            { NULL, NULL } };
 
-    if (message->has_init)
-        write_template(writer, words,
-                       "\nvoid\n$lower$__init($type$ *message)\n{\n"
-                       "    static const $type$ initial = $upper$__INIT;\n\n"
-                       "    *message = initial;\n}\n");
-    if (!message->has_pack)
-        return;
-    write_template(
-        writer, words,
-        "\nsize_t\n$lower$__get_packed_size(const $type$ *message)\n{\n"
-        "    assert(message->$base$.descriptor == &$lower$__descriptor);\n"
-        "    return protobuf_c_message_get_packed_size(&message->$base$);\n}\n"
-        "\nsize_t\n$lower$__pack(const $type$ *message, uint8_t *out)\n{\n"
-        "    assert(message->$base$.descriptor == &$lower$__descriptor);\n"
-        "    return protobuf_c_message_pack(&message->$base$, out);\n}\n"
-        "\nsize_t\n$lower$__pack_to_buffer(const $type$ *message, ProtobufCBuffer *buffer)\n{\n"
-        "    assert(message->$base$.descriptor == &$lower$__descriptor);\n"
-        "    return protobuf_c_message_pack_to_buffer(&message->$base$, buffer);\n}\n");
-    write_template(
-        writer, words,
-        "\n$type$ *\n"
-        "$lower$__unpack(ProtobufCAllocator *allocator, size_t len, const uint8_t *data)\n{\n"
-        "    return ($type$ *)protobuf_c_message_unpack(\n"
-        "        &$lower$__descriptor, allocator, len, data);\n}\n"
-        "\nvoid\n$lower$__free_unpacked($type$ *message, ProtobufCAllocator *allocator)\n{\n"
-        "    if (!message)\n        return;\n"
-        "    assert(message->$base$.descriptor == &$lower$__descriptor);\n"
-        "    protobuf_c_message_free_unpacked(&message->$base$, allocator);\n}\n");
+    for (message_function function = 0; function < MESSAGE_FUNCTION_COUNT; function++) {
+        idl_signature signature = message_signature(writer->pool, message, function);
+
+        if (!message_has_function(message, function))
+            continue;
+        write_text(writer, "\n");
+        write_signature(writer, &signature, ")\n{\n");
+        write_template(writer, words, bodies[function]);
+        write_text(writer, "}\n");
+    }
 }
 
 static void

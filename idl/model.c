@@ -262,7 +262,8 @@ read_file_head(idl_builder *builder, const Google__Protobuf__FileDescriptorProto
     idl_file *file = builder->file;
     idl_pool *pool = builder->model->pool;
     const ProtobufCMessage *options = source->options ? &source->options->base : NULL;
-    idl_path syntax = path_step(&(idl_path){ { 0 }, 0 }, 12);
+    const idl_path syntax = { { 12 }, 1 };
+    const idl_path c_package = { { 8, OPTION_PB_C, 6 }, 3 };
 
     if (!source->name || !*source->name)
         die("the request has a file without a name");
@@ -272,10 +273,14 @@ read_file_head(idl_builder *builder, const Google__Protobuf__FileDescriptorProto
     file->symbol = cname_file(pool, file->name);
     file->proto3 = source->syntax && !strcmp(source->syntax, "proto3");
     file->comment = places_comments(builder->places, &syntax).leading;
+    file->code_size =
+        source->options &&
+        source->options->optimize_for == GOOGLE__PROTOBUF__FILE_OPTIONS__OPTIMIZE_MODE__CODE_SIZE;
     option_pb_c_bool(options, 1, &file->no_generate);
     option_pb_c_bool(options, 4, &file->const_strings);
     option_pb_c_bool(options, 5, &file->use_oneof_field_name);
     option_pb_c_string(pool, options, 6, &file->c_package);
+    file->c_package_position = places_position(builder->places, &c_package);
     if (names_find(builder->files, file->name))
         die("the request has %s twice", file->name);
     names_add(builder->files, file->name, file);
@@ -313,6 +318,8 @@ model_new(idl_pool *pool, const Google__Protobuf__Compiler__CodeGeneratorRequest
             ;
         builder.file = &model->files[i];
         builder.places = places_new(pool, source->source_code_info);
+        builder.bytes = field.data;
+        builder.length = field.length;
         copy_descriptor(pool, builder.file, field.data, field.length);
         read_file_head(&builder, source);
         declare_file(&builder, source);

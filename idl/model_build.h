@@ -20,6 +20,8 @@ typedef struct idl_builder {
     idl_names *files;   /* "bank.proto" -> file */
     idl_file *file;     /* the one at hand */
     idl_places *places; /* ... and its */
+    const uint8_t *bytes;  /* ... and its descriptor as it came */
+    size_t length;
     bool pack_is_set;   /* pb_c_file.gen_pack_helpers is given in it */
 } idl_builder;
 

@@ -9,6 +9,7 @@
 
 #include "idl/cname.h"
 #include "idl/options.h"
+#include "idl/wire.h"
 
 typedef Google__Protobuf__FieldDescriptorProto field_source;
 typedef Google__Protobuf__DescriptorProto message_source;
@@ -20,7 +21,8 @@ enum {
     OPTIONS_OF_METHOD = 4,
     OPTIONS_OF_MESSAGE = 7,
     OPTIONS_OF_FIELD = 8, /* of a file as well */
-    TYPE_NAME_OF_FIELD = 6
+    TYPE_NAME_OF_FIELD = 6,
+    DEFAULT_VALUE_OF_FIELD = 7
 };
 
 /* Where the option stands, or else the thing it is on. */
@@ -124,6 +126,21 @@ read_field_options(idl_builder *builder, const field_source *source, const idl_p
                  "(afar.interface) is the full name of a service, a string");
 }
 
+/* A default may hold a zero byte, which protobuf-c's string does not tell. */
+static void
+read_default(idl_builder *builder, const field_source *source, const idl_path *path,
+             idl_field *made)
+{
+    idl_path value = path_step(path, DEFAULT_VALUE_OF_FIELD);
+    wire_field field;
+
+    if (!source->default_value ||
+        !wire_find(builder->bytes, builder->length, value.steps, value.count, &field))
+        return;
+    made->default_text = pool_copy(builder->model->pool, (const char *)field.data, field.length);
+    made->default_length = field.length;
+}
+
 static void
 fill_field(idl_builder *builder, const field_source *source, const idl_path *path,
            idl_message *owner, idl_field *made)
@@ -137,7 +154,7 @@ fill_field(idl_builder *builder, const field_source *source, const idl_path *pat
     made->number = source->number;
     made->type = source->type;
     made->label = label_of(builder, source);
-    made->default_text = source->default_value;
+    read_default(builder, source, path, made);
     made->owner = owner;
     made->comments = places_comments(builder->places, path);
     made->position = places_name(builder->places, path);

@@ -22,17 +22,9 @@ is_stream(const idl_method *method)
 }
 
 static idl_signature
-begin(idl_pool *pool, const char *returns, const char *name)
-{
-    idl_signature signature = { returns, name, list_make(pool) };
-
-    return signature;
-}
-
-static idl_signature
 begin_part(idl_pool *pool, const char *returns, const idl_method *method, const char *part)
 {
-    return begin(pool, returns, pool_format(pool, "%s_%s", method->part, part));
+    return signature_make(pool, returns, pool_format(pool, "%s_%s", method->part, part));
 }
 
 static void
@@ -56,7 +48,7 @@ add_error(idl_signature *signature)
 idl_signature
 signature_call(idl_pool *pool, const idl_method *method)
 {
-    idl_signature signature = begin(pool, "afar_code", method->stub);
+    idl_signature signature = signature_make(pool, "afar_code", method->stub);
     idl_list *parameters = &signature.parameters;
 
     list_add(parameters, "%s *object", method->service->c_type);
@@ -180,7 +172,8 @@ signature_server_receive(idl_pool *pool, const idl_method *method)
 idl_signature
 signature_new(idl_pool *pool, const idl_service *service)
 {
-    idl_signature signature = begin(pool, "afar_code", pool_format(pool, "%s_new", service->stub));
+    idl_signature signature =
+        signature_make(pool, "afar_code", pool_format(pool, "%s_new", service->stub));
 
     list_add(&signature.parameters, "const %s_methods *methods", service->stub);
     list_add(&signature.parameters, "void *self");
@@ -193,8 +186,8 @@ signature_new(idl_pool *pool, const idl_service *service)
 idl_signature
 signature_of(idl_pool *pool, const idl_message *message)
 {
-    idl_signature signature = begin(pool, pool_format(pool, "const %s *", message->c_type),
-                                    pool_format(pool, "%s_of", message->stub));
+    idl_signature signature = signature_make(pool, pool_format(pool, "const %s *", message->c_type),
+                                             pool_format(pool, "%s_of", message->stub));
 
     list_add(&signature.parameters, "const afar_error *err");
     return signature;
@@ -203,7 +196,8 @@ signature_of(idl_pool *pool, const idl_message *message)
 idl_signature
 signature_fail(idl_pool *pool, const idl_message *message)
 {
-    idl_signature signature = begin(pool, "afar_code", pool_format(pool, "%s_fail", message->stub));
+    idl_signature signature =
+        signature_make(pool, "afar_code", pool_format(pool, "%s_fail", message->stub));
 
     list_add(&signature.parameters, "afar_call *call");
     list_add(&signature.parameters, "afar_code code");
@@ -211,13 +205,6 @@ signature_fail(idl_pool *pool, const idl_message *message)
     list_add(&signature.parameters, "const char *format");
     list_add(&signature.parameters, "...");
     return signature;
-}
-
-void
-write_signature(idl_writer *writer, const idl_signature *signature, const char *tail)
-{
-    write_format(writer, "%s\n%s(", signature->returns, signature->name);
-    write_list(writer, &signature->parameters, 4, tail);
 }
 
 static void

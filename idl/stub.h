@@ -5,6 +5,7 @@
  * the header declares them, the source defines them. */
 
 #include "idl/emit.h"
+#include "idl/signature.h"
 
 typedef enum stub_kind {
     STUB_UNARY,
@@ -20,14 +21,6 @@ kind_of(const idl_method *method);
 /* Whether there is a stream at all. */
 bool
 is_stream(const idl_method *method);
-
-/* ---- one function: its name and its parameters ---- */
-
-typedef struct idl_signature {
-    const char *returns; /* "afar_code" */
-    const char *name;
-    idl_list parameters;
-} idl_signature;
 
 /* The caller's functions. */
 idl_signature
@@ -68,10 +61,6 @@ signature_of(idl_pool *pool, const idl_message *message);
 
 idl_signature
 signature_fail(idl_pool *pool, const idl_message *message);
-
-/* "returns\nname(parameters)" and what follows. */
-void
-write_signature(idl_writer *writer, const idl_signature *signature, const char *tail);
 
 /* Calls `visit` for the messages of the file that are errors. */
 void

@@ -209,7 +209,7 @@ value_default_bytes(idl_pool *pool, const idl_field *field, size_t *ret_length)
     size_t n = 0;
 
     if (field->type == TYPE(STRING)) {
-        *ret_length = strlen(text);
+        *ret_length = field->default_length;
         return text;
     }
     while (*text) {

@@ -74,6 +74,27 @@ wire_next(wire_reader *reader, wire_field *ret_field)
 }
 
 bool
+wire_find(const uint8_t *data, size_t length, const int32_t *steps, size_t count,
+          wire_field *ret_field)
+{
+    wire_field field = { .data = data, .length = length };
+
+    for (size_t i = 0; i < count; i += 2) {
+        wire_reader reader = { field.data, field.data + field.length, false };
+        int32_t before = i + 1 < count ? steps[i + 1] : 0;
+
+        if (!field.data)
+            return false;
+        do {
+            if (!wire_next(&reader, &field))
+                return false;
+        } while (field.number != (uint32_t)steps[i] || before-- > 0);
+    }
+    *ret_field = field;
+    return true;
+}
+
+bool
 wire_is_safe(const ProtobufCMessageDescriptor *type, const uint8_t *data, size_t length,
              unsigned depth)
 {

@@ -34,6 +34,13 @@ wire_next(wire_reader *reader, wire_field *ret_field);
 bool
 wire_value(wire_reader *reader, wire_field *field);
 
+/* Follows a path through messages within messages: field number and index, field
+ * number and index, and so on, ending with a number or an index.  False when
+ * there is nothing at its end. */
+bool
+wire_find(const uint8_t *data, size_t length, const int32_t *steps, size_t count,
+          wire_field *ret_field);
+
 /* Whether the bytes can be read as a message of that type by a parser that
  * recurses: well formed, and at most `depth` messages deep. */
 bool
