@@ -68,7 +68,7 @@ static void
 end(afar__acceptor *acceptor, afar__connection *connection)
 {
     afar__connections_end(&acceptor->connections, connection);
-    afar__doors_reopen(&acceptor->doors); /* there may be room again */
+    afar__doors_hurry(&acceptor->doors);
 }
 
 static void
@@ -227,7 +227,7 @@ run(void *arg)
             take_event(acceptor, &events[i]);
         end_overdue(acceptor);
         if (afar__doors_due(&acceptor->doors) <= afar__now())
-            afar__doors_reopen(&acceptor->doors);
+            afar__doors_retry(&acceptor->doors);
     }
     return NULL;
 }

@@ -4,11 +4,11 @@
  * accepted only when the descriptor for its `watch` is held already, the spare: none
  * is taken from a backlog that cannot be served.  When nothing can be accepted the
  * doors are closed, since a door with somebody before it would wake the thread at
- * once again; they are opened when a connection ends or the back-off is over.  The
- * episode is over when a backlog is found empty; it is logged once.
+ * once again; they are tried again when a connection has ended or the back-off is over.
+ * The episode is over when a backlog is found empty; it is logged once.
  *
  *     open -> closed     back_off
- *     closed -> open     afar__doors_reopen
+ *     closed -> open     afar__doors_retry
  *
  * The acceptor's thread runs this, or whoever opens and closes the acceptor.
  */
@@ -66,13 +66,9 @@ afar__doors_due(const afar__doors *doors)
 }
 
 void
-afar__doors_reopen(afar__doors *doors)
+afar__doors_hurry(afar__doors *doors)
 {
-    if (!doors->closed)
-        return;
-    doors->closed = false;
-    for (size_t i = 0; i < doors->count; i++)
-        set_door(doors, EPOLL_CTL_MOD, i, EPOLLIN);
+    doors->retry = 0;
 }
 
 /* ---- accepting ---- */
@@ -164,6 +160,18 @@ accept_some(afar__doors *doors, int door)
             back_off(doors, errno);
         }
     }
+}
+
+/* Accepting is tried before the doors are open: it shows whether the episode is over
+ * though nobody may be waiting. */
+void
+afar__doors_retry(afar__doors *doors)
+{
+    doors->closed = false;
+    for (size_t i = 0; i < doors->count; i++)
+        accept_some(doors, doors->fds[i]);
+    for (size_t i = 0; i < doors->count && !doors->closed; i++)
+        set_door(doors, EPOLL_CTL_MOD, i, EPOLLIN);
 }
 
 bool

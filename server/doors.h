@@ -53,8 +53,12 @@ afar__doors_take(afar__doors *doors, const struct epoll_event *event);
 int64_t
 afar__doors_due(const afar__doors *doors);
 
-/* Opens closed doors again: when they are due, or when a connection has ended. */
+/* Tries to accept at closed doors, and opens them if nothing is in the way. */
 void
-afar__doors_reopen(afar__doors *doors);
+afar__doors_retry(afar__doors *doors);
+
+/* Makes closed doors due: something has become free. */
+void
+afar__doors_hurry(afar__doors *doors);
 
 #endif

@@ -125,15 +125,16 @@ bind_tcp(const struct addrinfo *info, uint16_t port, int *ret_fd)
 
     if (fd < 0)
         return errno;
-    /* With port 0 there is no forerunner, and the system could choose a port that
-     * somebody else has bound in the same way and does not listen on yet. */
-    if (port != 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
-        return close_after(fd, errno);
     /* [::] means IPv4 too, whatever the default of the system is. */
     if (info->ai_family == AF_INET6 &&
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) < 0)
         return close_after(fd, errno);
-    if (bind(fd, info->ai_addr, info->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0)
+    /* A free port must not be one that somebody has bound likewise and does not listen
+     * on yet; so then the option is set when the port is ours, for who comes after. */
+    if (port != 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
+        return close_after(fd, errno);
+    if (bind(fd, info->ai_addr, info->ai_addrlen) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 || listen(fd, SOMAXCONN) < 0)
         return close_after(fd, errno);
     *ret_fd = fd;
     return 0;
