@@ -39,6 +39,7 @@ struct afar__link {
     afar_node *node;
     grpc_channel *channel;
     bool heals;
+    atomic_bool broken;            /* and it does not heal */
     char address[300]; /* as people write it */
 
     pthread_mutex_t lock;
@@ -71,6 +72,19 @@ bool
 afar__link_heals(const afar__link *link)
 {
     return link->heals;
+}
+
+void
+afar__link_note_loss(afar__link *link)
+{
+    if (!link->heals)
+        atomic_store(&link->broken, true);
+}
+
+bool
+afar__link_broken(const afar__link *link)
+{
+    return atomic_load(&((afar__link *)link)->broken);
 }
 
 /* ---- life ---- */

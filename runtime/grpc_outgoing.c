@@ -243,6 +243,8 @@ fill_error(afar__outgoing *out, afar_error *err)
     bool answered = from_peer && (marked || details || !is_ambiguous(code));
     char *text = grpc_slice_to_c_string(out->text);
 
+    if (code == AFAR_UNAVAILABLE && !answered)
+        afar__link_note_loss(out->link);
     if (answered)
         afar__fail_outcome(err, code, AFAR_OUTCOME_ANSWERED, true, "%s", text);
     else if (!had_connection(out))

@@ -78,6 +78,13 @@ afar__outgoing_fail(const afar__outgoing *out, afar_error *err, afar_code code,
 
 /* ---- of the link, for outgoing calls ---- */
 
+/* A call failed because the connection broke. */
+void
+afar__link_note_loss(afar__link *link);
+
+bool
+afar__link_broken(const afar__link *link);
+
 afar_code
 afar__link_call(afar__link *link, afar__outgoing *out, grpc_call *parent, afar_error *err);
 const char *
