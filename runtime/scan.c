@@ -207,26 +207,21 @@ scan_packed_varints(const struct scanner *scanner, const struct frame *frame,
     return AFAR_OK;
 }
 
+/* For packed bools protobuf-c takes room by the byte, although one may have more. */
 static afar_code
 scan_packed(struct scanner *scanner, const struct frame *frame, const afar__wire_field *wire)
 {
     const ProtobufCFieldDescriptor *field = frame->field;
     const struct trait *trait = &traits[field->type];
-    size_t count = wire->length;
+    size_t count = wire->length / trait->size;
     afar_code code = AFAR_OK;
 
-    if (field->type == PROTOBUF_C_TYPE_BOOL) {
-        for (size_t i = 0; i < wire->length; i++)
-            if (wire->data[i] > 1)
-                return refuse_field(scanner, frame, wire->data + i,
-                                    "a packed bool that is neither 0 nor 1");
-    } else if (trait->wire == AFAR__WIRE_VARINT) {
+    if (trait->wire == AFAR__WIRE_VARINT)
         code = scan_packed_varints(scanner, frame, wire, &count);
-    } else if (wire->length % trait->size != 0) {
+    else if (wire->length % trait->size != 0)
         code = refuse_field(scanner, frame, frame->here, "a packed length with a rest");
-    } else {
-        count = wire->length / trait->size;
-    }
+    if (field->type == PROTOBUF_C_TYPE_BOOL)
+        count = wire->length;
     scanner->cost.memory += count * trait->size;
     return code;
 }

@@ -199,8 +199,8 @@ TEST(packed_blocks)
     CHECK_RAW(LISTS, "\x42\x04\x01\x02\x03\x04",
               "leaf.Lists.fixed64s at byte 0: a packed length with a rest");
     CHECK_RAW(LISTS, "\x6a\x03\x00\x01\x00", NULL);
-    CHECK_RAW(LISTS, "\x6a\x02\x01\x02",
-              "leaf.Lists.bools at byte 3: a packed bool that is neither 0 nor 1");
+    CHECK_RAW(LISTS, "\x6a\x04\x80\x01\x02\x00", NULL);
+    CHECK_RAW(LISTS, "\x6a\x02\x01\x80", "leaf.Lists.bools at byte 3: a packed varint without end");
     CHECK_RAW(&leaf__legacy__descriptor, "\x08\x01\x22\x02\x01\x02\x28\x03", NULL);
 }
 
