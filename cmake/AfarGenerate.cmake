@@ -84,10 +84,11 @@ function(afar__name_of_proto path roots ret_name)
     set(${ret_name} ${name} PARENT_SCOPE)
 endfunction()
 
-# One run of protoc: it writes all four files of one .proto file.
+# One run of protoc: it writes all four files of one .proto file.  It names them in the
+# order of the alphabet in the file of dependencies, and ninja wants the first first.
 function(afar__add_command path name out search ret_sources)
     string(REGEX REPLACE "\\.proto$" "" stem ${out}/${name})
-    set(sources ${stem}.pb-c.h ${stem}.pb-c.c ${stem}.afar.h ${stem}.afar.c)
+    set(sources ${stem}.afar.c ${stem}.afar.h ${stem}.pb-c.c ${stem}.pb-c.h)
     set(plugin $<TARGET_FILE:Afar::protoc-gen-afar>)
     file(MAKE_DIRECTORY ${out})
     add_custom_command(

@@ -10,10 +10,6 @@
 # table, and cannot be replaced from outside.
 function(afar_library name)
     file(GLOB sources CONFIGURE_DEPENDS *.c)
-    if(NOT sources)
-        set(sources ${CMAKE_CURRENT_BINARY_DIR}/empty.c)
-        file(WRITE ${sources} "typedef int afar_nothing;\n")
-    endif()
     set(map ${PROJECT_SOURCE_DIR}/cmake/exports.map)
 
     add_library(${name}-objects OBJECT ${sources})

@@ -37,9 +37,11 @@ fi
 
 echo "== a change of an imported file is seen"
 sed -i 's/string name = 1;/string name = 1;\n  string title = 2;/' "$outside/shared/common/person.proto"
-cmake --build "$outside/build" --target outside | grep -q 'Compiling protos/greeting.proto'
+cmake --build "$outside/build" --target outside >"$scratch/log"
+grep -q 'Compiling protos/greeting.proto' "$scratch/log"
 says_what_it_should "$outside/build/outside"
-cmake --build "$outside/build" --target outside | grep -q 'no work to do'
+cmake --build "$outside/build" --target outside >"$scratch/log"
+grep -q 'no work to do' "$scratch/log"
 
 echo "== with pkg-config"
 export PKG_CONFIG_PATH
