@@ -69,7 +69,7 @@ string(struct random *random, afar__arena *arena)
     char *at = text;
 
     for (size_t i = 0; i < count; i++)
-        if (random->ascii || random_below(random, 4))
+        if (random->plain || random_below(random, 4))
             *at++ = (char)(' ' + random_below(random, 95));
         else
             at = stpcpy(at, characters[random_below(random, 13)]);
@@ -125,10 +125,10 @@ fill_value(struct random *random, const ProtobufCFieldDescriptor *field, void *m
         *(protobuf_c_boolean *)member = bits & 1;
         break;
     case PROTOBUF_C_TYPE_FLOAT:
-        *(float *)member = (float)(int32_t)bits / 7;
+        *(float *)member = random->plain ? (float)(int16_t)bits / 8 : (float)(int32_t)bits / 7;
         break;
     case PROTOBUF_C_TYPE_DOUBLE:
-        *(double *)member = (double)(int64_t)bits / 7;
+        *(double *)member = random->plain ? (int32_t)bits / 8.0 : (double)(int64_t)bits / 7;
         break;
     default:
         memcpy(member, &bits, value_size(field->type));

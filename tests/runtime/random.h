@@ -13,7 +13,7 @@
 
 struct random {
     uint64_t state; /* the seed; not 0 */
-    bool ascii;     /* strings are ASCII */
+    bool plain;     /* strings are ASCII, fractions short */
 };
 
 uint64_t
