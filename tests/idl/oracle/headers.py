@@ -189,6 +189,19 @@ def macros(preprocessed, header):
     return found
 
 
+def deprecated_members(text):
+    """Which members of which structs would bring a warning; the debugging information
+    does not say."""
+    found, struct = [], ""
+    for line in text.splitlines():
+        opening = re.match(r"struct\s+(\w+)", line)
+        struct = opening.group(1) if opening else struct
+        member = re.search(r"(\w+)\s+PROTOBUF_C__DEPRECATED;", line)
+        if member:
+            found.append(f"{struct}.{member.group(1)}")
+    return found
+
+
 def plain(name):
     """A name without what tells its C spellings apart."""
     return name.replace("_", "").replace(".", "").lower()

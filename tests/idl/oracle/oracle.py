@@ -12,7 +12,8 @@ both/    files that both accept: the headers must declare the same (structs with
 recast/  proto3 files with `optional`, which protoc-gen-c refuses: held against its
          code for the same file turned into proto2.
 alone/   files that protoc-gen-c refuses or miscompiles: our code must compile, say
-         what the .proto says, and agree with Python's protobuf.
+         what the .proto says, and agree with Python's protobuf; x.c, beside x.proto,
+         uses it as a person would.
 
 Services are taken out of what protoc-gen-c sees: it makes stubs for them that we do
 not.  So are the types X_Closure that it makes for each message, for these stubs
@@ -52,7 +53,7 @@ STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Wshado
 STRICT_CXX = ["-std=gnu++20", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror"]
 
 # Headers with macros that fields may be named like; users include them before ours.
-MACROS = ["errno.h", "math.h", "stdio.h", "sys/sysmacros.h"]
+MACROS = ["errno.h", "stdio.h", "sys/sysmacros.h"]
 
 
 def run(command, **more):
@@ -112,13 +113,14 @@ class Side:
         probe.write_text(f'#include "{include}"\n')
         found = headers.macros(
             check_run("cc -E", [self.tools.cc, "-E", "-dD", "-I", self.out, probe]), header)
-        structs = re.findall(r"^typedef struct (?:\w+) (\w+);", header.read_text(), re.M)
+        structs = re.findall(r"^typedef\s+struct\s+\w+\s+(\w+)\s*;", header.read_text(), re.M)
         probe.write_text(headers.probe_source(include, symbols, found, structs))
         made = probe.with_suffix(".o")
         check_run(f"{self.name}'s header lacks something",
                   [self.tools.cc, *LOOSE, "-gdwarf-5", "-fno-eliminate-unused-debug-types", "-fPIC",
                    "-c", "-I", self.out, probe, "-o", made])
         found.update(headers.DebugInfo(made).declarations(str(header)))
+        found["deprecated members"] = headers.deprecated_members(header.read_text())
         return {name: text for name, text in found.items() if not name.endswith("_Closure")}
 
     def link(self, file, closure):
@@ -221,21 +223,44 @@ class Suite:
             if not (side.out / name).exists() or (side.out / name).read_bytes() != made.read_bytes():
                 self.report(file, f"{name} differs when it is made by itself")
 
-    def check_languages(self, side, file):
-        """As C++, with GNU's C and other macros about, and the interface code as well."""
-        made = [f"{stem(file)}{suffix}" for suffix in (".pb-c.h", ".afar.h")]
-        text = "".join(f'#include "{name}"\n' for name in made if (side.out / name).exists())
+    def compile_again(self, side, what, command, text=None):
+        """As users may have it: with macros about, and with our include folders."""
         parts = [f"-I{side.out}"] + [f"-I{SOURCE / part}" for part in ("runtime", "client", "server")]
         for header in MACROS:
             parts += ["-include", header]
-        check_run("its headers do not compile as C++",
-                  [self.tools.cxx, *STRICT_CXX, "-fsyntax-only", "-x", "c++", *parts, "-"],
+        check_run(what, [*command, "-fsyntax-only", *parts, *([] if text is None else ["-"])],
                   input=text)
-        sources = [side.out / f"{stem(file)}{suffix}" for suffix in (".pb-c.c", ".afar.c")]
-        for source in (path for path in sources if path.exists()):
-            flags = ["-std=gnu11"] + STRICT[1:]
-            check_run("its code does not compile as GNU C",
-                      [self.tools.cc, *flags, "-fsyntax-only", *parts, source])
+
+    def check_cxx(self, side, files):
+        """All headers in one go, since C++ is slow; one by one only if that fails."""
+        made = [f"{stem(file)}{suffix}" for file in files for suffix in (".pb-c.h", ".afar.h")]
+        text = "".join(f'#include "{name}"\n' for name in made if (side.out / name).exists())
+        self.compile_again(side, "its headers do not compile as C++",
+                           [self.tools.cxx, *STRICT_CXX, "-x", "c++"], text)
+
+    def check_use(self, side, file):
+        """A program beside x.proto, x.c, names what should be there and tries it."""
+        source = HERE / self.name / f"{stem(file)}.c"
+        if not source.exists():
+            return
+        program = side.out / f"{stem(file)}.use"
+        objects = [side.object(one) for one in self.closure(file) if side.has_code(one)]
+        check_run(f"{source.name} does not compile",
+                  [self.tools.cc, *STRICT, "-I", side.out, source, *objects, "-o", program,
+                   "-lprotobuf-c", "-lm"])
+        done = run([program])
+        for line in done.stderr.splitlines():
+            self.report(file, line)
+        if done.returncode:
+            self.report(file, f"{source.name} ends with {done.returncode}")
+
+    def check_gnu(self, side, file):
+        """GNU's C knows more words; this is the check of the interface code, too."""
+        for suffix in (".pb-c.c", ".afar.c"):
+            source = side.out / f"{stem(file)}{suffix}"
+            if source.exists():
+                self.compile_again(side, "its code does not compile as GNU C",
+                                   [self.tools.cc, "-std=gnu11", *STRICT[1:], source])
 
     def check_headers(self, should, found, file):
         symbols_should, symbols_found = should.symbols(file), found.symbols(file)
@@ -346,14 +371,9 @@ class Suite:
         self.twin(file, "compare", libraries, [symbol + "\n" for symbol in descriptors])
         if len(self.lines) > before:
             return  # messages of different layouts cannot be exchanged
-        enums = set(self.enum_symbols(descriptors, libraries, file))
-        messages = [symbol for symbol in descriptors if symbol not in enums]
-        fields = self.names_of_messages(file, libraries, messages)
+        fields = self.names_of_messages(file, libraries, descriptors)
         self.check_fields(file, fields)
         self.check_wire(file, libraries, fields)
-
-    def enum_symbols(self, descriptors, libraries, file):
-        return self.twin(file, "enums", libraries, [symbol + "\n" for symbol in descriptors])
 
     # ---- the kinds of suites ----
 
@@ -375,7 +395,11 @@ class Suite:
 
     def check_output(self, side, files):
         self.each(lambda file: self.check_alone_is_same(side, file), files)
-        self.each(lambda file: self.check_languages(side, file), files)
+        self.each(lambda file: self.check_gnu(side, file), files)
+        try:
+            self.check_cxx(side, files)
+        except Failure:
+            self.each(lambda file: self.check_cxx(side, [file]), files)
 
     def only_ours(self):
         """Without an oracle: our code on both sides, and Python's protobuf."""
@@ -385,6 +409,7 @@ class Suite:
         made = [one for one in self.all_files() if found.has_code(one)]
         wanted = [one for one in self.each(found.compile, made) if one in self.files]
         self.each(lambda file: self.check_side_by_side(found, found, file), wanted)
+        self.each(lambda file: self.check_use(found, file), wanted)
         self.check_output(found, wanted)
 
 

@@ -41,6 +41,8 @@ FAULTS = [
      r"enum _Planted__Kind: lacks \"_PLANTED__KIND_IS_INT_SIZE = 2147483647\""),
     (".h", r"#define PLANTED__THING__INNER__INIT", "#define PLANTED__INNER__INIT",
      r"macro PLANTED__THING__INNER__INIT: missing|PLANTED__THING__INNER__INIT.* undeclared"),
+    (".h", r" PROTOBUF_C__DEPRECATED;", ";",
+     r"deprecated members: lacks \"Planted__Thing.has_late\""),
     (".h", r"1\.5, ", "1.25, ", r"field 4 \(real\), as made by __INIT: its value has another"),
     (".h", r"planted__thing__text__default_value, ", "NULL, ",
      r"field 2 \(text\), as made by __INIT: its value is \"\(NULL\)\", should be \"text\""),

@@ -9,8 +9,7 @@
  *                                      write what the other wrote
  *     twin read SHOULD IS              messages made elsewhere: both sides must make
  *                                      the same of them
- *     twin fields SHOULD IS            what the second side's descriptors say
- *     twin enums SHOULD IS             which of the descriptors are of enums
+ *     twin fields SHOULD IS            what the second side says of its messages
  *
  * The symbols to look at come on standard input, a descriptor's name a line; for
  * `read` with the message in hexadecimal behind it.  `random` prints such lines,
@@ -347,6 +346,18 @@ read_message(const struct side *should, const struct side *is, const char *symbo
 
 /* ---- the program ---- */
 
+/* `= symbol name` and its fields; nothing for an enum. */
+static void
+list_fields(const struct side *side, const char *symbol)
+{
+    const ProtobufCMessageDescriptor *descriptor = side_symbol(side, symbol);
+
+    if (descriptor->magic != PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC)
+        return;
+    printf("= %s %s\n", symbol, descriptor->name ? descriptor->name : "-");
+    print_fields(descriptor);
+}
+
 static void
 run(char **argv, const struct side *should, const struct side *is, char *line)
 {
@@ -369,12 +380,7 @@ run(char **argv, const struct side *should, const struct side *is, char *line)
     } else if (!strcmp(argv[1], "read")) {
         read_message(should, is, symbol, name, hex ? hex : "");
     } else if (!strcmp(argv[1], "fields")) {
-        const ProtobufCMessageDescriptor *descriptor = side_codec(is, name).descriptor;
-        printf("= %s %s\n", symbol, descriptor->name ? descriptor->name : "-");
-        print_fields(descriptor);
-    } else if (!strcmp(argv[1], "enums")) {
-        if (*(const uint32_t *)side_symbol(is, symbol) == PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC)
-            puts(symbol);
+        list_fields(is, symbol);
     } else {
         die("%s is not something this program does", argv[1]);
     }
@@ -387,7 +393,7 @@ main(int argc, char **argv)
     size_t room = 0;
 
     if (argc < 4 || (!strcmp(argv[1], "random") && argc < 6))
-        die("usage: twin compare|random|read|fields|enums SHOULD IS [SEED COUNT]");
+        die("usage: twin compare|random|read|fields SHOULD IS [SEED COUNT]");
     struct side should = side_open("protoc-gen-c", argv[2]);
     struct side is = side_open("protoc-gen-afar", argv[3]);
     while (getline(&line, &room, stdin) > 0)
