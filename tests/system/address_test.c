@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,8 +50,8 @@ TEST(the_address_says_which_port)
     pair_open(&pair, "[::1]:0");
     CHECK(strncmp(afar_server_address(pair.server), "[::1]:", 6) == 0);
     pair_close(&pair);
-    pair_open(&pair, "inproc:some name");
-    CHECK_STR(afar_server_address(pair.server), "inproc:some name");
+    pair_open(&pair, "inproc:some-name");
+    CHECK_STR(afar_server_address(pair.server), "inproc:some-name");
     pair_close(&pair);
 }
 
@@ -63,7 +64,7 @@ refuse_to_serve(const char *address, afar_code code)
     CHECK_FAILS(afar_server_open(NULL, address, NULL, &server, &err), code);
     CHECK(!server);
     CHECK(strlen(err.message) > 0);
-    if (address[0])
+    if (strlen(address) < 100) /* a message has 255 bytes */
         CHECK(strstr(err.message, address));
     afar_error_clear(&err);
 }
@@ -280,11 +281,24 @@ TEST(a_port_that_refuses_is_known_at_once)
     close(fd);
 }
 
+static int
+socket_count(void)
+{
+    int sockets = 0;
+
+    for (int fd = 0; fd < 256; fd++) {
+        struct stat status;
+        sockets += fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+    }
+    return sockets;
+}
+
+/* The core keeps the socket for a while, as nobody is there to say that it closed. */
 TEST(a_port_that_is_silent_is_known_at_the_deadline)
 {
     afar_error err = AFAR_ERROR_INIT;
     char name[64];
-    int port, fd = bound_socket(&port);
+    int port, before = socket_count(), fd = bound_socket(&port);
 
     CHECK_INT(listen(fd, 8), 0);
     snprintf(name, sizeof name, "grpc://127.0.0.1:%d/x", port);
@@ -293,6 +307,8 @@ TEST(a_port_that_is_silent_is_known_at_the_deadline)
     CHECK(now_ms() - start >= 299 && now_ms() - start < 8000);
     afar_error_clear(&err);
     close(fd);
+    for (int64_t end = now_ms() + 15000; socket_count() > before; poll(NULL, 0, 10))
+        CHECK(now_ms() < end);
 }
 
 TEST(a_host_that_does_not_exist)
@@ -376,12 +392,7 @@ TEST(references_share_a_connection)
         probes[i] = pair_probe(&pair, name, &echo_methods, NULL, AFAR_SERIAL);
         CHECK_INT(asked(probes[i], i), i + 1);
     }
-    int sockets = 0;
-    for (int fd = 0; fd < 256; fd++) {
-        struct stat status;
-        sockets += fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
-    }
-    CHECK(sockets < 10); /* both ends, what listens, what watches */
+    CHECK(socket_count() < 10); /* both ends, what listens, what watches */
     for (int i = 0; i < 50; i++)
         test_probe_close(probes[i]);
     pair_close(&pair);

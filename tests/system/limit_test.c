@@ -8,6 +8,15 @@
 
 #define MIB (1024 * 1024)
 
+/* One side has a limit of 1000 bytes, the other none of its own. */
+struct limited {
+    afar_node *node;
+    struct pair pair;
+    test_probe *probe;
+    struct event done; /* of the handler of a talk */
+    afar_code told;    /* by its last receive */
+};
+
 /* Answers with `number` bytes. */
 static afar_code
 answer_with_bytes(void *self, const Test__Packet *request, Test__Packet *reply, afar_call *call)
@@ -19,28 +28,22 @@ answer_with_bytes(void *self, const Test__Packet *request, Test__Packet *reply, 
 }
 
 static afar_code
-count_packets(void *self, test_probe_gather_server_stream *stream, Test__Packet *reply,
-              afar_call *call)
+note_the_end(void *self, test_probe_talk_server_stream *stream, afar_call *call)
 {
+    struct limited *limited = self;
     const Test__Packet *packet = NULL;
     afar_code code;
 
     (void)call;
-    while (!(code = test_probe_gather_server_receive(stream, soon(), &packet, NULL)))
-        reply->number++;
-    *(afar_code *)self = code;
-    return code == AFAR_ENDED ? AFAR_OK : code;
+    while (!(code = test_probe_talk_server_receive(stream, soon(), &packet, NULL)) &&
+           !(code = test_probe_talk_server_send(stream, packet, soon(), NULL)))
+        continue;
+    limited->told = code;
+    event_raise(&limited->done);
+    return code;
 }
 
-static const test_probe_methods methods = { .ask = answer_with_bytes, .gather = count_packets };
-
-/* One side has a limit of 1000 bytes, the other none of its own. */
-struct limited {
-    afar_node *node;
-    struct pair pair;
-    test_probe *probe;
-    afar_code told;
-};
+static const test_probe_methods methods = { .ask = answer_with_bytes, .talk = note_the_end };
 
 static void
 limited_open(struct limited *limited, bool at_server, const char *address)
@@ -48,7 +51,7 @@ limited_open(struct limited *limited, bool at_server, const char *address)
     afar_node_options options = AFAR_NODE_OPTIONS_INIT;
     afar_error err = AFAR_ERROR_INIT;
 
-    *limited = (struct limited){ .told = AFAR_OK };
+    *limited = (struct limited){ .done = EVENT_INIT };
     options.limits.max_bytes = 1000;
     CHECK_OK(afar_node_open(&options, &limited->node, &err));
     pair_open(&limited->pair, address);
@@ -60,7 +63,7 @@ limited_open(struct limited *limited, bool at_server, const char *address)
         afar_client_close(limited->pair.client);
         CHECK_OK(afar_client_open(limited->node, NULL, &limited->pair.client, &err));
     }
-    limited->probe = pair_probe(&limited->pair, "", &methods, &limited->told, AFAR_SERIAL);
+    limited->probe = pair_probe(&limited->pair, "", &methods, limited, AFAR_SERIAL);
 }
 
 static void
@@ -131,20 +134,22 @@ TEST(a_packet_of_a_stream_over_the_limit_of_the_server)
 
     for (int i = 0; i < 2; i++) {
         Test__Packet packet = TEST__PACKET__INIT, *reply = NULL;
-        test_probe_gather_stream *stream = NULL;
+        test_probe_talk_stream *stream = NULL;
         static uint8_t data[2000];
         afar_error err = AFAR_ERROR_INIT;
         struct limited limited;
 
         limited_open(&limited, true, addresses[i]);
-        CHECK_OK(test_probe_gather(limited.probe, soon(), NULL, &stream, &err));
-        CHECK_OK(test_probe_gather_send(stream, &packet, soon(), &err));
+        CHECK_OK(test_probe_talk(limited.probe, soon(), NULL, &stream, &err));
+        CHECK_OK(test_probe_talk_send(stream, &packet, soon(), &err));
+        CHECK_OK(test_probe_talk_receive(stream, soon(), &reply, &err));
+        afar_message_free(reply);
         packet.data = (ProtobufCBinaryData){ sizeof data, data };
-        CHECK_OK(test_probe_gather_send(stream, &packet, soon(), &err));
-        CHECK_FAILS(test_probe_gather_finish(stream, soon(), &reply, &err),
-                    AFAR_RESOURCE_EXHAUSTED);
-        test_probe_gather_close(stream);
+        CHECK_OK(test_probe_talk_send(stream, &packet, soon(), &err));
+        CHECK_FAILS(test_probe_talk_receive(stream, soon(), &reply, &err), AFAR_RESOURCE_EXHAUSTED);
+        test_probe_talk_close(stream);
         CHECK_OK(exchange(&limited, 1, 100, &err));
+        event_wait(&limited.done, 1);
         limited_close(&limited);
         CHECK(limited.told != AFAR_OK && limited.told != AFAR_ENDED);
         afar_error_clear(&err);
@@ -159,10 +164,10 @@ TEST(four_mebibytes_and_one_byte_more)
     for (int i = 0; i < 2; i++) {
         Test__Packet measure = TEST__PACKET__INIT;
         afar_error err = AFAR_ERROR_INIT;
-        struct limited limited = { .told = AFAR_OK };
+        struct limited limited = { .done = EVENT_INIT };
 
         pair_open(&limited.pair, addresses[i]);
-        limited.probe = pair_probe(&limited.pair, "", &methods, &limited.told, AFAR_SERIAL);
+        limited.probe = pair_probe(&limited.pair, "", &methods, &limited, AFAR_SERIAL);
         size_t most = 4 * MIB - 5; /* a tag and a length of four bytes */
         measure.data = (ProtobufCBinaryData){ most, NULL };
         CHECK_INT(protobuf_c_message_get_packed_size(&measure.base), 4 * MIB);

@@ -84,21 +84,6 @@ TEST(freeing_a_message_that_is_not_ours)
 }
 
 static void
-call_wrong_interface(void)
-{
-    test_probe *probe = make_probe(&echo_methods, NULL, AFAR_SERIAL);
-    Test__Packet request = TEST__PACKET__INIT, *reply = NULL;
-    afar_error err = AFAR_ERROR_INIT;
-
-    CHECK_OK(test_other_ask((test_other *)probe, &request, soon(), &reply, &err));
-}
-
-TEST(calling_a_method_of_another_interface)
-{
-    stops_the_program(call_wrong_interface);
-}
-
-static void
 call_nobody(void)
 {
     Test__Packet request = TEST__PACKET__INIT, *reply = NULL;
@@ -170,23 +155,6 @@ leave_what_was_not_entered(void)
 TEST(leaving_a_call_that_was_not_entered)
 {
     stops_the_program(leave_what_was_not_entered);
-}
-
-static void
-call_as_stream(void)
-{
-    test_probe *probe = make_probe(&echo_methods, NULL, AFAR_SERIAL);
-    Test__Packet request = TEST__PACKET__INIT;
-    afar_stream *stream = NULL;
-    afar_error err = AFAR_ERROR_INIT;
-
-    CHECK_OK(afar_object_stream(test_probe_object(probe), &test_probe_interface.methods[0],
-                                &request.base, soon(), NULL, &stream, &err));
-}
-
-TEST(a_unary_method_called_as_a_stream)
-{
-    stops_the_program(call_as_stream);
 }
 
 /* Not misuse but an old build: an error, so that the program can say so. */

@@ -26,6 +26,15 @@ ask_or_defer(void *self, const Test__Packet *request, Test__Packet *reply, afar_
     return AFAR_OK;
 }
 
+static test_probe_methods methods; /* outlives every call */
+
+static void
+prepare(void)
+{
+    methods = echo_methods;
+    methods.ask = ask_or_defer;
+}
+
 /* ---- the callers ---- */
 
 struct storm {
@@ -163,10 +172,9 @@ storm_at(test_probe *probe)
 static void
 storm_over(const char *address, afar_mode mode)
 {
-    test_probe_methods methods = echo_methods;
     struct pair pair;
 
-    methods.ask = ask_or_defer;
+    prepare();
     pair_open(&pair, address);
     storm_at(pair_probe(&pair, "", &methods, NULL, mode));
     pair_close(&pair);
@@ -189,8 +197,6 @@ TEST(within_the_process)
 
 TEST(without_a_server)
 {
-    test_probe_methods methods = echo_methods;
-
-    methods.ask = ask_or_defer;
+    prepare();
     storm_at(make_probe(&methods, NULL, AFAR_SERIAL));
 }

@@ -9,7 +9,8 @@
 
 #define MANY 5000
 #define KIB 1024
-#define MOST (4 * 1024 * KIB) /* what may be on its way: buffers of both sides and of the kernel */
+#define MOST                                                                                       \
+    (32 * 1024 * KIB) /* on its way: buffers of both sides, the windows of HTTP/2, the kernel */
 
 static Test__Packet
 packet_of(int64_t number, size_t size)
