@@ -236,6 +236,7 @@ take_file(idl_checker *checker, const idl_file *file)
     idl_claim *claim = make_claim(checker, "the file", file->name, file, (idl_position){ 1, 1 });
 
     take(checker, claim, "afar_file_%s", file->symbol);
+    take(checker, claim, "%s", cname_stub_guard(checker->model->pool, file->name));
     take(checker, claim, "%s_descriptor", file->symbol);
     take(checker, claim, "%s_imports", file->symbol);
     for (size_t i = 0; i < file->message_count; i++)

@@ -10,137 +10,44 @@
 
 #include <string.h>
 
+/* Lists of names: each stands between two spaces. */
+
 /* Every keyword of C and C++ that a lower-case name can meet, and the macros
  * that a compiler or the headers everyone includes define in lower case. */
-static const char *const reserved_members[] = { "alignas",
-                                                "alignof",
-                                                "and",
-                                                "and_eq",
-                                                "asm",
-                                                "auto",
-                                                "bitand",
-                                                "bitor",
-                                                "bool",
-                                                "break",
-                                                "case",
-                                                "catch",
-                                                "char",
-                                                "char16_t",
-                                                "char32_t",
-                                                "char8_t",
-                                                "class",
-                                                "co_await",
-                                                "co_return",
-                                                "co_yield",
-                                                "compl",
-                                                "concept",
-                                                "const",
-                                                "const_cast",
-                                                "consteval",
-                                                "constexpr",
-                                                "constinit",
-                                                "continue",
-                                                "decltype",
-                                                "default",
-                                                "delete",
-                                                "do",
-                                                "double",
-                                                "dynamic_cast",
-                                                "else",
-                                                "enum",
-                                                "errno",
-                                                "explicit",
-                                                "export",
-                                                "extern",
-                                                "false",
-                                                "float",
-                                                "for",
-                                                "friend",
-                                                "goto",
-                                                "i386",
-                                                "if",
-                                                "inline",
-                                                "int",
-                                                "linux",
-                                                "long",
-                                                "mutable",
-                                                "namespace",
-                                                "new",
-                                                "noexcept",
-                                                "not",
-                                                "not_eq",
-                                                "nullptr",
-                                                "operator",
-                                                "or",
-                                                "or_eq",
-                                                "private",
-                                                "protected",
-                                                "public",
-                                                "register",
-                                                "reinterpret_cast",
-                                                "requires",
-                                                "restrict",
-                                                "return",
-                                                "short",
-                                                "signed",
-                                                "sizeof",
-                                                "static",
-                                                "static_assert",
-                                                "static_cast",
-                                                "stderr",
-                                                "stdin",
-                                                "stdout",
-                                                "struct",
-                                                "switch",
-                                                "template",
-                                                "this",
-                                                "thread_local",
-                                                "throw",
-                                                "true",
-                                                "try",
-                                                "typedef",
-                                                "typeid",
-                                                "typename",
-                                                "typeof",
-                                                "typeof_unqual",
-                                                "union",
-                                                "unix",
-                                                "unsigned",
-                                                "using",
-                                                "virtual",
-                                                "void",
-                                                "volatile",
-                                                "wchar_t",
-                                                "while",
-                                                "xor",
-                                                "xor_eq",
-                                                NULL };
+static const char reserved_members[] =
+    " alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t"
+    " char32_t char8_t class co_await co_return co_yield compl concept const const_cast consteval"
+    " constexpr constinit continue decltype default delete do double dynamic_cast else enum errno"
+    " explicit export extern false float for friend goto i386 if inline int linux long mutable"
+    " namespace new noexcept not not_eq nullptr operator or or_eq private protected public"
+    " register reinterpret_cast requires restrict return short signed sizeof static static_assert"
+    " static_cast stderr stdin stdout struct switch template this thread_local throw true try"
+    " typedef typeid typename typeof typeof_unqual union unix unsigned using virtual void"
+    " volatile wchar_t while xor xor_eq ";
 
 /* What the generated code itself puts behind the name of a service, and the
  * verbs that the library uses; a method of that name steps aside. */
-static const char *const reserved_methods[] = { "await",   "base",   "close",     "export",
-                                                "finish",  "init",   "interface", "method",
-                                                "methods", "new",    "object",    "open",
-                                                "receive", "send",   "server",    "share",
-                                                "start",   "stream", "struct",    NULL };
+static const char reserved_methods[] =
+    " await close export finish interface method methods new object open receive send share start"
+    " stream ";
 
 /* Names of parameters and variables in the generated functions: a service
  * without a package may have such a name, and its type would be hidden. */
-static const char *const reserved_stub_types[] = { "arguments", "call",    "client",  "code",
-                                                   "deadline",  "detail",  "err",     "format",
-                                                   "message",   "methods", "name",    "object",
-                                                   "options",   "reply",   "request", "self",
-                                                   "stream",    "table",   NULL };
+static const char reserved_stub_types[] =
+    " arguments call client code deadline detail err format future message methods name object"
+    " options reply request ret_future ret_message ret_object ret_reply ret_stream self stream"
+    " table ";
 
 /* A message without a package may be called as a macro or a type of C. */
-static const char *const reserved_types[] = { "BUFSIZ", "EOF",  "FILE", "INFINITY", "NAN",
-                                              "NDEBUG", "NULL", "DIR",  "I",        NULL };
+static const char reserved_types[] = " BUFSIZ DIR EOF FILE I INFINITY NAN NDEBUG NULL ";
 
 static bool
-is_among(const char *name, const char *const *names)
+is_among(const char *name, const char *names)
 {
-    for (; *names; names++)
-        if (!strcmp(*names, name))
+    size_t length = strlen(name);
+
+    for (const char *found = names; length && (found = strstr(found, name)); found += length)
+        if (found[-1] == ' ' && found[length] == ' ')
             return true;
     return false;
 }
@@ -316,6 +223,16 @@ cname_guard(idl_pool *pool, const char *path)
         }
     }
     return name;
+}
+
+const char *
+cname_stub_guard(idl_pool *pool, const char *path)
+{
+    char *guard = pool_format(pool, "AFAR_%s_INCLUDED", cname_file(pool, path));
+
+    for (char *c = guard; *c; c++)
+        *c = to_upper(*c);
+    return guard;
 }
 
 const char *

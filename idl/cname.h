@@ -58,6 +58,10 @@ cname_file(idl_pool *pool, const char *path);
 const char *
 cname_guard(idl_pool *pool, const char *path);
 
+/* What guards x.afar.h: "AFAR_BANK_ACCOUNT_PROTO_INCLUDED". */
+const char *
+cname_stub_guard(idl_pool *pool, const char *path);
+
 /* The path without ".proto". */
 const char *
 cname_stem(idl_pool *pool, const char *path);

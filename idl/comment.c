@@ -50,7 +50,8 @@ clean_line(idl_pool *pool, const char *text, size_t n)
     return line;
 }
 
-/* The lines of a comment, without blank ones at both ends and without the space
+/* The lines of a comment, without blank ones at both ends, with one where there
+ * are several, and without the space
  * that people put behind the comment's mark. */
 static idl_list
 split_lines(idl_pool *pool, const char *text)
@@ -61,7 +62,7 @@ split_lines(idl_pool *pool, const char *text)
         size_t n = strcspn(text, "\n");
         const char *line = clean_line(pool, text, n);
 
-        if (*line || lines.count)
+        if (*line || (lines.count && *lines.items[lines.count - 1]))
             list_add(&lines, "%s", *line == ' ' ? line + 1 : line);
         text += n + (text[n] == '\n');
     }
@@ -109,6 +110,14 @@ write_lines(idl_writer *writer, size_t indent, const idl_list *lines)
         write_line(writer, indent, lines->items[i], i + 1 < lines->count ? 0 : 3);
     }
     write_text(writer, " */\n");
+}
+
+const char *
+both_comments(idl_pool *pool, const idl_comments *comments)
+{
+    if (!comments->leading || !comments->trailing)
+        return comments->leading ? comments->leading : comments->trailing;
+    return pool_format(pool, "%s\n%s", comments->leading, comments->trailing);
 }
 
 void

@@ -14,6 +14,10 @@ emit_message_header(idl_writer *writer, const idl_file *file);
 void
 emit_message_source(idl_writer *writer, const idl_file *file);
 
+/* The part of x.pb-c.c for one enum. */
+void
+emit_enum_source(idl_writer *writer, const idl_enumeration *enumeration);
+
 /* x.afar.h and x.afar.c: references, stubs, serving. */
 void
 emit_stub_header(idl_writer *writer, const idl_file *file);
@@ -30,6 +34,11 @@ emit_file_table(idl_writer *writer, const idl_file *file);
 /* Says what made the file, and from what. */
 void
 emit_head(idl_writer *writer, const idl_file *file);
+
+/* What stands in front of a thing and what stands behind it, as one; NULL for
+ * neither. */
+const char *
+both_comments(idl_pool *pool, const idl_comments *comments);
 
 /* A .proto comment as one of C; nothing for NULL.  Each line is indented by
  * `indent`; `title`, if it is not "", stands in front of the text. */

@@ -13,14 +13,15 @@
 static void
 write_typedef(idl_writer *writer, const idl_message *message)
 {
-    write_format(writer, "typedef struct %s %s;\n", message->c_type, message->c_type);
+    write_pair(writer, pool_format(writer->pool, "typedef struct %s", message->c_type),
+               message->c_type, 4, ";\n");
 }
 
 static void
 write_enum(idl_writer *writer, const idl_enumeration *enumeration)
 {
     write_text(writer, "\n");
-    emit_comment(writer, 0, "", enumeration->comments.leading);
+    emit_comment(writer, 0, "", both_comments(writer->pool, &enumeration->comments));
     write_format(writer, "typedef enum _%s {\n", enumeration->c_type);
     for (size_t i = 0; i < enumeration->value_count; i++) {
         const enum_value *value = &enumeration->values[i];
@@ -77,7 +78,7 @@ write_member(idl_writer *writer, size_t indent, const idl_field *field)
 static void
 write_union(idl_writer *writer, const idl_oneof *oneof)
 {
-    emit_comment(writer, 4, "", oneof->comments.leading);
+    emit_comment(writer, 4, "", both_comments(writer->pool, &oneof->comments));
     write_format(writer, "    %s %s_case;\n    union {\n", oneof->c_type, oneof->member);
     for (size_t i = 0; i < oneof->field_count; i++)
         write_member(writer, 8, oneof->fields[i]);
@@ -169,7 +170,7 @@ static void
 write_message(idl_writer *writer, const idl_message *message)
 {
     write_text(writer, "\n");
-    emit_section(writer, message->full_name, message->comments.leading);
+    emit_section(writer, message->full_name, both_comments(writer->pool, &message->comments));
     write_text(writer, "\n");
     for (size_t i = 0; i < message->oneof_count; i++)
         write_oneof_case(writer, &message->oneofs[i]);

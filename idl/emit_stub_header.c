@@ -4,6 +4,8 @@
  * the handler's ends of streams; the struct of handlers; `_new`.  For an error:
  * `_of` and `_fail`.  One thread. */
 
+#include <string.h>
+
 #include "idl/cname.h"
 #include "idl/stub.h"
 
@@ -12,6 +14,14 @@ declare(idl_writer *writer, const char *attribute, idl_signature signature)
 {
     write_format(writer, "%s ", attribute);
     write_signature(writer, &signature, ");\n\n");
+}
+
+static void
+define(idl_writer *writer, idl_signature signature, const char *body)
+{
+    write_signature(writer, &signature, ")\n{\n");
+    write_text(writer, body);
+    write_text(writer, "}\n\n");
 }
 
 static const char *
@@ -48,29 +58,23 @@ static void
 declare_stream(idl_writer *writer, const idl_method *method)
 {
     idl_pool *pool = writer->pool;
-    const word words[] = { { "part", method->part }, { NULL, NULL } };
+    idl_signature close = signature_close(pool, method);
 
-    write_template(writer, words, "typedef struct $part$_stream $part$_stream;\n\n");
+    write_opaque(writer, pool_format(pool, "%s_stream", method->part));
     declare(writer, attribute_of(method), signature_call(pool, method));
     if (method->client_streams)
         declare(writer, "AFAR_MUST_USE", signature_send(pool, method));
     if (method->server_streams)
         declare(writer, "AFAR_MUST_USE", signature_receive(pool, method));
     declare_finish(writer, method);
-    idl_signature close = signature_close(pool, method);
     write_signature(writer, &close, ");\n\n");
-    write_template(writer, words,
-                   "static inline afar_stream *\n"
-                   "$part$_stream_base($part$_stream *stream)\n"
-                   "{\n"
-                   "    return (afar_stream *)stream;\n"
-                   "}\n\n");
+    define(writer, signature_stream_base(pool, method), "    return (afar_stream *)stream;\n");
 }
 
 static void
 declare_method(idl_writer *writer, const idl_method *method)
 {
-    emit_comment(writer, 0, method->name, method->comments.leading);
+    emit_comment(writer, 0, method->name, both_comments(writer->pool, &method->comments));
     if (is_stream(method))
         declare_stream(writer, method);
     else
@@ -80,13 +84,10 @@ declare_method(idl_writer *writer, const idl_method *method)
 static void
 declare_server_end(idl_writer *writer, const idl_method *method)
 {
-    const word words[] = { { "part", method->part }, { "name", method->name }, { NULL, NULL } };
-
     if (!is_stream(method))
         return;
-    write_template(writer, words,
-                   "/* The handler's end of $name$. */\n"
-                   "typedef struct $part$_server_stream $part$_server_stream;\n\n");
+    write_format(writer, "/* The handler's end of %s. */\n", method->name);
+    write_opaque(writer, pool_format(writer->pool, "%s_server_stream", method->part));
     if (method->server_streams)
         declare(writer, "AFAR_MUST_USE", signature_server_send(writer->pool, method));
     if (!method->client_streams)
@@ -100,7 +101,7 @@ write_handler(idl_writer *writer, const idl_method *method)
 {
     idl_list parameters = list_make(writer->pool);
 
-    emit_comment(writer, 4, "", method->comments.leading);
+    emit_comment(writer, 4, "", both_comments(writer->pool, &method->comments));
     list_add(&parameters, "void *self");
     if (!method->client_streams)
         list_add(&parameters, "const %s *request", method->request->c_type);
@@ -128,35 +129,15 @@ write_methods_struct(idl_writer *writer, const idl_service *service)
 }
 
 static void
-write_reference(idl_writer *writer, const idl_service *service)
+write_open(idl_writer *writer, const idl_service *service)
 {
-    const word words[] = { { "stub", service->stub },
-                           { "type", service->c_type },
-                           { "full", service->full_name },
-                           { NULL, NULL } };
+    idl_signature open = signature_open(writer->pool, service);
+    idl_list arguments = list_make(writer->pool);
 
-    write_template(writer, words,
-                   "extern const afar_interface $stub$_interface;\n\n"
-                   "/* A reference to a $full$, near or far. */\n"
-                   "typedef struct $type$ $type$;\n\n"
-                   "static inline afar_object *\n"
-                   "$stub$_object($type$ *object)\n"
-                   "{\n"
-                   "    return (afar_object *)object;\n"
-                   "}\n\n"
-                   "/* Opens the object with that name or address (afar/client.h). */\n"
-                   "AFAR_MUST_USE static inline afar_code\n"
-                   "$stub$_open(");
-    idl_list parameters = list_make(writer->pool);
-    list_add(&parameters, "afar_client *client");
-    list_add(&parameters, "const char *name");
-    list_add(&parameters, "afar_deadline deadline");
-    list_add(&parameters, "%s **ret_object", service->c_type);
-    list_add(&parameters, "afar_error *err");
-    write_list(writer, &parameters, 4, ")\n{\n");
+    write_text(writer, "/* Opens the object with that name or address (afar/client.h). */\n");
+    write_signature(writer, &open, ")\n{\n");
     write_text(writer, "    afar_object *object = NULL;\n"
                        "    afar_code code = afar_object_open(");
-    idl_list arguments = list_make(writer->pool);
     list_add(&arguments, "client");
     list_add(&arguments, "name");
     list_add(&arguments, "&%s_interface", service->stub);
@@ -164,23 +145,34 @@ write_reference(idl_writer *writer, const idl_service *service)
     list_add(&arguments, "&object");
     list_add(&arguments, "err");
     write_list(writer, &arguments, 8, ");\n");
-    write_template(writer, words,
-                   "    if (code == AFAR_OK)\n"
-                   "        *ret_object = ($type$ *)object;\n"
-                   "    return code;\n"
-                   "}\n\n"
-                   "/* Lets go of the reference; NULL is allowed. */\n"
-                   "static inline void\n"
-                   "$stub$_close($type$ *object)\n"
-                   "{\n"
-                   "    afar_object_close($stub$_object(object));\n"
-                   "}\n\n");
+    write_format(writer,
+                 "    if (code == AFAR_OK)\n"
+                 "        *ret_object = (%s *)object;\n"
+                 "    return code;\n"
+                 "}\n\n",
+                 service->c_type);
+}
+
+static void
+write_reference(idl_writer *writer, const idl_service *service)
+{
+    idl_pool *pool = writer->pool;
+    const char *article = strchr("AEIOUaeiou", *service->full_name) ? "an" : "a";
+
+    write_format(writer, "extern const afar_interface %s_interface;\n\n", service->stub);
+    write_format(writer, "/* A reference to %s %s, near or far. */\n", article, service->full_name);
+    write_opaque(writer, service->c_type);
+    define(writer, signature_object(pool, service), "    return (afar_object *)object;\n");
+    write_open(writer, service);
+    write_text(writer, "/* Lets go of the reference; NULL is allowed. */\n");
+    define(writer, signature_close_object(pool, service),
+           pool_format(pool, "    afar_object_close(%s_object(object));\n", service->stub));
 }
 
 static void
 write_service(idl_writer *writer, const idl_service *service)
 {
-    emit_section(writer, service->full_name, service->comments.leading);
+    emit_section(writer, service->full_name, both_comments(writer->pool, &service->comments));
     write_text(writer, "\n");
     write_reference(writer, service);
     if (service->method_count)
@@ -203,7 +195,7 @@ write_error(idl_writer *writer, const idl_message *message)
     idl_signature of = signature_of(pool, message);
 
     emit_section(writer, pool_format(pool, "the error %s", message->full_name),
-                 message->comments.leading);
+                 both_comments(pool, &message->comments));
     write_text(writer, "\n/* The detail of that type in an error, or NULL; lives as long as the "
                        "error. */\n");
     write_signature(writer, &of, ");\n\n");
@@ -238,11 +230,8 @@ void
 emit_stub_header(idl_writer *writer, const idl_file *file)
 {
     const char *symbol = file->symbol;
-    char *guard = pool_format(writer->pool, "AFAR_%s_INCLUDED", symbol);
+    const char *guard = cname_stub_guard(writer->pool, file->name);
 
-    for (char *c = guard; *c; c++)
-        if (*c >= 'a' && *c <= 'z')
-            *c = (char)(*c - 'a' + 'A');
     emit_head(writer, file);
     write_format(writer, "#ifndef %s\n#define %s\n\n", guard, guard);
     write_includes(writer, file);

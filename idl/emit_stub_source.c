@@ -67,20 +67,17 @@ static void
 write_serve(idl_writer *writer, const idl_method *method)
 {
     idl_pool *pool = writer->pool;
+    const char *type = pool_format(pool, "const %s_methods *", method->service->stub);
     idl_list arguments = list_make(pool);
-    const word words[] = { { "stub", method->stub },
-                           { "service", method->service->stub },
-                           { "member", method->c_name },
-                           { NULL, NULL } };
 
-    write_template(writer, words,
-                   "static afar_code\n"
-                   "serve_$stub$(const void *methods, void *self, afar_call *call)\n"
-                   "{\n"
-                   "    const $service$_methods *table = (const $service$_methods *)methods;\n\n"
-                   "    if (!table->$member$)\n"
-                   "        return afar_call_unimplemented(call);\n"
-                   "    return table->$member$(");
+    begin_function(writer, signature_serve(pool, method));
+    write_pair(writer, pool_format(pool, "    %stable =", type),
+               pool_format(pool, "(%s)methods", type), 8, ";\n\n");
+    write_format(writer,
+                 "    if (!table->%s)\n"
+                 "        return afar_call_unimplemented(call);\n"
+                 "    return table->%s(",
+                 method->c_name, method->c_name);
     list_add(&arguments, "self");
     if (!method->client_streams)
         list_add(&arguments, "(const %s *)afar_call_request(call)", method->request->c_type);
@@ -118,9 +115,10 @@ write_method_entry(idl_writer *writer, const idl_method *method)
                  method->service->full_name, method->name);
     list_add(&types, "&%s__descriptor", method->request->lower);
     list_add(&types, "&%s__descriptor", method->reply->lower);
-    write_list(writer, &types, 6, ",\n");
-    write_format(writer, "      serve_%s, %s, %s },\n", method->stub, kinds[kind_of(method)],
-                 flags_of(writer->pool, method));
+    write_list(writer, &types, 6, ",\n      ");
+    write_pair(writer,
+               pool_format(writer->pool, "serve_%s, %s,", method->stub, kinds[kind_of(method)]),
+               flags_of(writer->pool, method), 6, " },\n");
 }
 
 static void

@@ -23,8 +23,6 @@ typedef Google__Protobuf__Compiler__CodeGeneratorResponse__File response_file;
 
 enum { DEPTH_MOST = 100 }; /* of messages within messages, as in protoc */
 
-static const char FEATURES_PROTO3_OPTIONAL = 1;
-
 /* All of standard input. */
 static uint8_t *
 read_input(idl_pool *pool, size_t *ret_length)
@@ -72,8 +70,23 @@ add_file(idl_pool *pool, idl_response *response, const idl_file *source, const c
     response->file[response->n_file++] = made;
 }
 
+/* The text of --afar_opt: nothing, or that the messages come from elsewhere. */
+static bool
+read_parameter(idl_pool *pool, const char *text, idl_response *response, bool *ret_messages)
+{
+    *ret_messages = true;
+    if (!text || !*text)
+        return true;
+    if (strcmp(text, "messages=none")) {
+        response->error = pool_format(pool, "--afar_opt=%s: there is only messages=none", text);
+        return false;
+    }
+    *ret_messages = false;
+    return true;
+}
+
 static void
-add_files(const idl_model *model, idl_response *response)
+add_files(const idl_model *model, bool messages, idl_response *response)
 {
     idl_pool *pool = model->pool;
 
@@ -83,7 +96,7 @@ add_files(const idl_model *model, idl_response *response)
 
         if (!file->generate)
             continue;
-        if (!file->no_generate) {
+        if (messages && !file->no_generate) {
             add_file(pool, response, file, ".pb-c.h", emit_message_header);
             add_file(pool, response, file, ".pb-c.c", emit_message_source);
         }
@@ -108,16 +121,18 @@ main(void)
 {
     idl_pool *pool = pool_new();
     idl_response response = GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__INIT;
+    bool messages;
     size_t length;
     uint8_t *bytes = read_input(pool, &length);
     idl_request *request = parse(bytes, length);
     idl_model *model = model_new(pool, request, bytes, length);
 
     response.has_supported_features = true;
-    response.supported_features = (uint64_t)FEATURES_PROTO3_OPTIONAL;
-    response.error = check_model(model);
-    if (!response.error)
-        add_files(model, &response);
+    response.supported_features =
+        GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__FEATURE__FEATURE_PROTO3_OPTIONAL;
+    if (read_parameter(pool, request->parameter, &response, &messages) &&
+        !(response.error = check_model(model)))
+        add_files(model, messages, &response);
     answer(pool, &response);
     google__protobuf__compiler__code_generator_request__free_unpacked(request, NULL);
     pool_free(pool);

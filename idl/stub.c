@@ -170,6 +170,62 @@ signature_server_receive(idl_pool *pool, const idl_method *method)
 }
 
 idl_signature
+signature_stream_base(idl_pool *pool, const idl_method *method)
+{
+    idl_signature signature =
+        begin_part(pool, "static inline afar_stream *", method, "stream_base");
+
+    add_stream(&signature, method);
+    return signature;
+}
+
+idl_signature
+signature_serve(idl_pool *pool, const idl_method *method)
+{
+    idl_signature signature =
+        signature_make(pool, "static afar_code", pool_format(pool, "serve_%s", method->stub));
+
+    list_add(&signature.parameters, "const void *methods");
+    list_add(&signature.parameters, "void *self");
+    list_add(&signature.parameters, "afar_call *call");
+    return signature;
+}
+
+idl_signature
+signature_object(idl_pool *pool, const idl_service *service)
+{
+    idl_signature signature = signature_make(pool, "static inline afar_object *",
+                                             pool_format(pool, "%s_object", service->stub));
+
+    list_add(&signature.parameters, "%s *object", service->c_type);
+    return signature;
+}
+
+idl_signature
+signature_open(idl_pool *pool, const idl_service *service)
+{
+    idl_signature signature = signature_make(pool, "AFAR_MUST_USE static inline afar_code",
+                                             pool_format(pool, "%s_open", service->stub));
+
+    list_add(&signature.parameters, "afar_client *client");
+    list_add(&signature.parameters, "const char *name");
+    add_deadline(&signature);
+    list_add(&signature.parameters, "%s **ret_object", service->c_type);
+    add_error(&signature);
+    return signature;
+}
+
+idl_signature
+signature_close_object(idl_pool *pool, const idl_service *service)
+{
+    idl_signature signature =
+        signature_make(pool, "static inline void", pool_format(pool, "%s_close", service->stub));
+
+    list_add(&signature.parameters, "%s *object", service->c_type);
+    return signature;
+}
+
+idl_signature
 signature_new(idl_pool *pool, const idl_service *service)
 {
     idl_signature signature =
@@ -205,6 +261,12 @@ signature_fail(idl_pool *pool, const idl_message *message)
     list_add(&signature.parameters, "const char *format");
     list_add(&signature.parameters, "...");
     return signature;
+}
+
+void
+write_opaque(idl_writer *writer, const char *name)
+{
+    write_pair(writer, pool_format(writer->pool, "typedef struct %s", name), name, 4, ";\n\n");
 }
 
 static void

@@ -51,7 +51,24 @@ signature_server_send(idl_pool *pool, const idl_method *method);
 idl_signature
 signature_server_receive(idl_pool *pool, const idl_method *method);
 
+/* What takes a call to the handler. */
+idl_signature
+signature_serve(idl_pool *pool, const idl_method *method);
+
+/* What turns a stream of the method into an afar_stream. */
+idl_signature
+signature_stream_base(idl_pool *pool, const idl_method *method);
+
 /* Of an interface. */
+idl_signature
+signature_object(idl_pool *pool, const idl_service *service);
+
+idl_signature
+signature_open(idl_pool *pool, const idl_service *service);
+
+idl_signature
+signature_close_object(idl_pool *pool, const idl_service *service);
+
 idl_signature
 signature_new(idl_pool *pool, const idl_service *service);
 
@@ -61,6 +78,10 @@ signature_of(idl_pool *pool, const idl_message *message);
 
 idl_signature
 signature_fail(idl_pool *pool, const idl_message *message);
+
+/* "typedef struct name name;" */
+void
+write_opaque(idl_writer *writer, const char *name);
 
 /* Calls `visit` for the messages of the file that are errors. */
 void

@@ -80,6 +80,17 @@ write_template(idl_writer *writer, const word *words, const char *template)
     write_text(writer, template);
 }
 
+void
+write_pair(idl_writer *writer, const char *first, const char *second, size_t indent,
+           const char *tail)
+{
+    write_text(writer, first);
+    if (writer->column + 1 + strlen(second) + strcspn(tail, "\n") > LINE_WIDTH)
+        write_format(writer, "\n%*s%s%s", (int)indent, "", second, tail);
+    else
+        write_format(writer, " %s%s", second, tail);
+}
+
 idl_list
 list_make(idl_pool *pool)
 {
@@ -200,6 +211,22 @@ write_string(idl_writer *writer, const char *bytes, size_t n)
         write_bytes(writer, text, length);
     }
     write_text(writer, "\"");
+}
+
+void
+write_characters(idl_writer *writer, const char *bytes, size_t n)
+{
+    idl_list characters = list_make(writer->pool);
+
+    for (size_t i = 0; i < n; i++) {
+        char text[8];
+
+        escape(text, sizeof text, (unsigned char)bytes[i], 0);
+        list_add(&characters, bytes[i] == '\'' ? "'\\%s'" : "'%s'", text);
+    }
+    list_add(&characters, "0");
+    write_text(writer, "    ");
+    write_list(writer, &characters, 4, "\n");
 }
 
 void

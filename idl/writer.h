@@ -39,6 +39,12 @@ write_format(idl_writer *writer, const char *format, ...);
 void
 write_template(idl_writer *writer, const word *words, const char *template);
 
+/* Writes both, on one line if they and `tail` fit, else the second on a line of
+ * its own, `indent` columns in. */
+void
+write_pair(idl_writer *writer, const char *first, const char *second, size_t indent,
+           const char *tail);
+
 /* Parts of one list, such as the parameters of a function. */
 typedef struct idl_list {
     idl_pool *pool;
@@ -67,6 +73,11 @@ write_macro_list(idl_writer *writer, const idl_list *list, size_t indent, const 
  * at the column of the first. */
 void
 write_string(idl_writer *writer, const char *bytes, size_t n);
+
+/* Writes the characters of a string and the zero at its end, one by one, four
+ * columns in: for a string that is longer than compilers promise to take. */
+void
+write_characters(idl_writer *writer, const char *bytes, size_t n);
 
 /* Writes bytes as numbers, 14 a line, four columns in. */
 void
