@@ -17,6 +17,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include <afar/message.h>
 
@@ -43,7 +44,11 @@ afar__call_init(afar_call *call)
     pthread_mutex_init(&call->lock, NULL);
     call->deferred = call->finished = call->told = false;
     call->on_cancelled = NULL;
-    call->has_turn = false;
+    atomic_init(&call->id, 0);
+    call->chain_length = 0;
+    call->has_turn = call->paused = false;
+    call->waits = 0;
+    call->outer = NULL;
     call->next_turn = NULL;
     call->turn_waiters.first = NULL;
 }
@@ -66,6 +71,27 @@ afar__call_unref(afar_call *call)
 {
     if (atomic_fetch_sub_explicit(&call->refs, 1, memory_order_acq_rel) == 1)
         call->ops->free(call);
+}
+
+/* ---- descent ---- */
+
+uint64_t
+afar__call_id(afar_call *call)
+{
+    uint64_t id = atomic_load(&call->id), made = 0;
+
+    if (id != 0)
+        return id;
+    /* Random, so that nobody can name a call that has not come to them. */
+    if (getrandom(&made, sizeof made, 0) != sizeof made || made == 0)
+        made = (uint64_t)(uintptr_t)call;
+    return atomic_compare_exchange_strong(&call->id, &id, made) ? made : id;
+}
+
+uint64_t
+afar__call_id_if_any(const afar_call *call)
+{
+    return atomic_load(&((afar_call *)call)->id);
 }
 
 /* ---- answering ---- */
@@ -143,6 +169,15 @@ afar__call_refuse(afar_call *call)
     call->told = true;
     pthread_mutex_unlock(&call->lock);
     conclude(call, call->error.code, true);
+}
+
+void
+afar__call_refuse_deadlock(afar_call *call)
+{
+    afar_call_fail(call, AFAR_DEADLOCK,
+                   "%s: the object waits in a call that this one descends from",
+                   call->method->path);
+    afar__call_refuse(call);
 }
 
 void

@@ -14,6 +14,9 @@
 #include "runtime/engine.h"
 #include "runtime/metadata.h"
 
+/* How many calls a call can name that it descends from; the oldest are left out. */
+#define AFAR__CHAIN 16
+
 typedef struct afar__host afar__host;
 
 typedef struct afar__call_ops {
@@ -56,12 +59,27 @@ struct afar_call {
     void *on_cancelled_arg;
     afar__task cancel_task;
 
-    /* the host's, guarded by its lock */
+    _Atomic(uint64_t) id;        /* 0: none was needed yet */
+    uint64_t chain[AFAR__CHAIN]; /* the ids of the calls it descends from, oldest first */
+    unsigned chain_length;
+
+    /* the host's, guarded by the lock of its turns */
     afar__task task;
     bool has_turn;
+    unsigned waits;   /* its handler waits for calls of its own */
+    afar_call *outer; /* has the turn again when this one has left */
     afar_call *next_turn;
     afar__waiters turn_waiters;
+    bool paused; /* the handler's own: it had the turn */
 };
+
+/* What other calls know this one by; made when first asked for. */
+uint64_t
+afar__call_id(afar_call *call);
+
+/* The same, 0 if nobody asked yet. */
+uint64_t
+afar__call_id_if_any(const afar_call *call);
 
 /* Everything but the transport's part; one reference, which finishing gives up. */
 void
@@ -87,5 +105,9 @@ afar__call_returned(afar_call *call, afar_code code);
 /* Finishes a call whose handler never ran, as call->error says. */
 void
 afar__call_refuse(afar_call *call);
+
+/* The same, since the object waits for it. */
+void
+afar__call_refuse_deadlock(afar_call *call);
 
 #endif

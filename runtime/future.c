@@ -12,6 +12,9 @@
 
 #include "runtime/future.h"
 
+#include <afar/call.h>
+
+#include "runtime/host.h"
 #include "runtime/misuse.h"
 
 static void
@@ -124,6 +127,7 @@ afar_future_wait(afar_future *future, afar_deadline deadline, afar_error *err)
         return AFAR_OK;
     if (afar__engine_check(err))
         return AFAR_FAILED_PRECONDITION;
+    afar__host_wait(afar_call_current());
     pthread_mutex_lock(&future->lock);
     while (!atomic_load(&future->done) && result == AFAR__WAIT_WOKEN) {
         afar__waiters_add(&future->waiters, &waiter);
@@ -133,6 +137,7 @@ afar_future_wait(afar_future *future, afar_deadline deadline, afar_error *err)
         afar__waiters_remove(&waiter);
     }
     pthread_mutex_unlock(&future->lock);
+    afar__host_go_on(afar_call_current());
     if (afar_future_done(future))
         return AFAR_OK;
     if (result == AFAR__WAIT_REFUSED)

@@ -64,6 +64,7 @@ afar__grpc_flat(grpc_byte_buffer *buffer, grpc_slice *ret_copy, size_t *ret_leng
 
 #define AFAR__OBJECT_KEY "afar-object"
 #define AFAR__CODE_KEY "afar-code"
+#define AFAR__CHAIN_KEY "afar-chain"
 #define AFAR__DETAILS_KEY "grpc-status-details-bin"
 
 /* A view of received metadata in an arena, gRPC's own keys left out. */

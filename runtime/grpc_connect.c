@@ -114,10 +114,10 @@ afar__link_connect(afar__link *link, afar_deadline deadline, afar_error *err)
 
     /* A channel over a given socket is connected, and has no state to ask for. */
     if (!afar__link_heals(link))
-        return afar__link_broken(link) ? afar_fail(err, AFAR_UNAVAILABLE,
-                                                   "%s: the connection is broken",
-                                                   afar__link_address(link))
-                                       : AFAR_OK;
+        return afar__link_broken(link)
+                   ? afar_fail(err, AFAR_UNAVAILABLE, "%s: the connection is broken",
+                               afar__link_address(link))
+                   : AFAR_OK;
     for (;;) {
         grpc_connectivity_state state = grpc_channel_check_connectivity_state(channel, 1);
         struct wait wait;

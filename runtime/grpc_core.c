@@ -245,6 +245,7 @@ is_internal(grpc_slice key)
 {
     return grpc_slice_str_cmp(key, AFAR__OBJECT_KEY) == 0 ||
            grpc_slice_str_cmp(key, AFAR__CODE_KEY) == 0 ||
+           grpc_slice_str_cmp(key, AFAR__CHAIN_KEY) == 0 ||
            grpc_slice_str_cmp(key, AFAR__DETAILS_KEY) == 0;
 }
 

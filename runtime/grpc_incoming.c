@@ -89,7 +89,8 @@ retire(afar__incoming *incoming)
     bool keep;
 
     grpc_call_details_destroy(&incoming->details);
-    afar__arena_reset(incoming->base.arena);
+    if (incoming->base.arena)
+        afar__arena_reset(incoming->base.arena);
     pthread_mutex_lock(&port->lock);
     keep = port->spare_count < MAX_SPARE;
     if (keep) {
@@ -531,6 +532,25 @@ deadline_of(gpr_timespec time)
     return afar_deadline_at(monotonic.tv_sec * AFAR__SECOND + monotonic.tv_nsec);
 }
 
+/* What cannot be read is not a chain of ours, and no harm. */
+static void
+read_chain(afar__incoming *incoming)
+{
+    const char *text =
+        copy(incoming->base.arena, afar__grpc_find(&incoming->metadata, AFAR__CHAIN_KEY));
+    afar_call *call = &incoming->base;
+    char *end;
+
+    while (text && call->chain_length < AFAR__CHAIN) {
+        uint64_t id = strtoull(text, &end, 16);
+
+        if (end != text + 16 || (*end != ',' && *end != '\0'))
+            return;
+        call->chain[call->chain_length++] = id;
+        text = *end == ',' ? end + 1 : NULL;
+    }
+}
+
 static void
 identify(afar__incoming *incoming)
 {
@@ -542,6 +562,7 @@ identify(afar__incoming *incoming)
 
     incoming->path = copy(call->arena, &incoming->details.method);
     call->deadline = deadline_of(incoming->details.deadline);
+    read_chain(incoming);
     call->object_name = name && !port->options.names_are_ours ? name : "";
     code = incoming->path
                ? port->options.find(port->options.arg, incoming->path, name, &target, &call->error)
@@ -567,7 +588,14 @@ came(afar__tag *tag, bool ok)
         retire(incoming);
         return;
     }
-    identify(incoming);
+    if (!incoming->base.arena)
+        incoming->base.arena = afar__arena_new(FIRST_CHUNK);
+    if (incoming->base.arena) {
+        identify(incoming);
+    } else {
+        afar_fail(&incoming->base.error, AFAR_RESOURCE_EXHAUSTED, "no memory for a call");
+        afar__call_refuse(&incoming->base);
+    }
     afar__incoming_request(port);
 }
 
@@ -580,16 +608,12 @@ make(afar__port *port)
         return NULL;
     incoming->port = port;
     incoming->base.ops = &ops;
-    incoming->base.arena = afar__arena_new(FIRST_CHUNK);
     incoming->new_tag.done = came;
     incoming->request_tag.done = request_came;
     incoming->close_tag.done = close_came;
     incoming->done_tag.done = done;
     grpc_metadata_array_init(&incoming->metadata);
-    if (incoming->base.arena)
-        return incoming;
-    free(incoming);
-    return NULL;
+    return incoming;
 }
 
 /* What one call leaves behind in a spare one. */

@@ -39,8 +39,8 @@ struct afar__link {
     afar_node *node;
     grpc_channel *channel;
     bool heals;
-    atomic_bool broken;            /* and it does not heal */
-    char address[300]; /* as people write it */
+    atomic_bool broken; /* and it does not heal */
+    char address[300];  /* as people write it */
 
     pthread_mutex_t lock;
     bool shut;

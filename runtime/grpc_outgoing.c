@@ -10,6 +10,7 @@
 
 #include "runtime/grpc_outgoing.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,12 +71,29 @@ inherit(afar__outgoing *out, const afar_metadata *given, bool add)
     return count;
 }
 
+/* The ids of the calls this one descends from, 16 hexadecimal digits each, the
+ * current one last. */
+static void
+add_chain(afar__outgoing *out, afar_call *current)
+{
+    char text[AFAR__CHAIN * 17 + 1];
+    size_t length = 0;
+    unsigned skip = current->chain_length == AFAR__CHAIN ? 1 : 0;
+
+    for (unsigned i = skip; i < current->chain_length; i++)
+        length += (size_t)snprintf(text + length, sizeof text - length, "%016" PRIx64 ",",
+                                   current->chain[i]);
+    length += (size_t)snprintf(text + length, sizeof text - length, "%016" PRIx64,
+                               afar__call_id(current));
+    out->metadata[out->metadata_count++] = afar__grpc_pair(AFAR__CHAIN_KEY, text, length);
+}
+
 static afar_code
 fill_metadata(afar__outgoing *out, const afar__remote *remote, const afar_call_options *options,
               afar_error *err)
 {
     const afar_metadata *given = options ? options->metadata : NULL;
-    size_t count = 1 + (given ? given->count : 0) + inherit(out, given, false);
+    size_t count = 2 + (given ? given->count : 0) + inherit(out, given, false);
 
     if (given) {
         afar_code code = afar_metadata_check(given, err);
@@ -99,6 +117,8 @@ fill_metadata(afar__outgoing *out, const afar__remote *remote, const afar_call_o
         out->metadata[out->metadata_count++] = afar__grpc_pair(
             given->entries[i].key, given->entries[i].value, given->entries[i].length);
     inherit(out, given, true);
+    if (afar_call_current())
+        add_chain(out, afar_call_current());
     return AFAR_OK;
 }
 

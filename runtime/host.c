@@ -1,25 +1,21 @@
-/* Local objects: each serves one call at a time, in the order of arrival, unless it
- * is concurrent.
+/* Local objects: running their handlers, and their end.
  *
- * The turn is the right to run in the object.  A call that comes while another has
- * the turn queues on the object and holds no thread.  A turn ends when the handler
- * returns or defers; around a wait for its stream's peer it is given up and taken
- * back, in front of the queue.
+ * Whose turn it is in the object is turn.c's matter.  A call that waits for its turn
+ * holds no thread; a turn ends when the handler returns or defers.
  *
- * `lock` guards the turn and the queue; it is not held while user code runs.  The
- * object is finalized when no reference and no call is left: on a library thread,
- * as all user code, and whoever let go of the last reference waits for that, where
- * it may wait. */
+ * The object is finalized when no reference and no call is left: on a library
+ * thread, as all user code, and whoever let go of the last reference waits for that,
+ * where it may wait. */
 
 #include "runtime/host.h"
 
-#include <sched.h>
 #include <stdlib.h>
 
 #include "runtime/clock.h"
 #include "runtime/loop.h"
 #include "runtime/misuse.h"
 #include "runtime/object.h"
+#include "runtime/turn.h"
 
 #define DEFAULT_QUEUE_LIMIT 10000
 
@@ -28,17 +24,12 @@ struct afar__host {
     const void *methods;
     void *self;
     void (*finalizer)(void *self);
-    bool concurrent;
-    unsigned queue_limit;
+    afar__turns turns;
     afar__loop_entry loop; /* its place among the local objects */
 
-    pthread_mutex_t lock; /* guards what follows */
-    bool busy;
-    unsigned queued;
-    afar_call *first, **last;
-
     afar__task finalize;
-    afar__waiters waiters; /* for the finalizer, guarded by lock */
+    pthread_mutex_t lock;  /* guards what follows */
+    afar__waiters waiters; /* for the finalizer */
     bool finalized;
     bool waited_for;
 };
@@ -66,133 +57,65 @@ run_handler(afar__task *task)
     afar__call_unref(call);
 }
 
-static void
-queue_locked(afar__host *host, afar_call *call)
-{
-    call->next_turn = NULL;
-    *host->last = call;
-    host->last = &call->next_turn;
-    host->queued++;
-}
-
-static void
-queue_first_locked(afar__host *host, afar_call *call)
-{
-    call->next_turn = host->first;
-    host->first = call;
-    if (!call->next_turn)
-        host->last = &call->next_turn;
-    host->queued++;
-}
-
-static afar_call *
-unqueue_locked(afar__host *host)
-{
-    afar_call *call = host->first;
-
-    if (!call)
-        return NULL;
-    host->first = call->next_turn;
-    if (!host->first)
-        host->last = &host->first;
-    host->queued--;
-    return call;
-}
-
 void
 afar__host_deliver(afar_call *call)
 {
     afar__host *host = call->host;
-    bool run, refused = false;
 
     call->task.run = run_handler;
-    pthread_mutex_lock(&host->lock);
-    run = host->concurrent || !host->busy;
-    if (run && !host->concurrent) {
-        host->busy = true;
-        call->has_turn = true;
-    } else if (!run) {
-        refused = host->queued >= host->queue_limit;
-        if (!refused)
-            afar__call_ref(call);
-    }
-    if (!run && !refused)
-        queue_locked(host, call);
-    pthread_mutex_unlock(&host->lock);
-    if (run) {
+    afar__call_ref(call);
+    switch (afar__turn_ask(&host->turns, call)) {
+    case AFAR__TURN_NOW:
         afar__engine_run(&call->task);
-    } else if (refused) {
-        afar_call_fail(call, AFAR_RESOURCE_EXHAUSTED, "%s: %u calls wait for this object already",
-                       call->method->path, host->queue_limit);
-        afar__call_refuse(call);
-    } else {
+        break;
+    case AFAR__TURN_LATER:
         /* The caller may give up while the call waits. */
         if (!atomic_load(&call->watched))
             call->ops->watch(call);
-        afar__call_unref(call);
+        break;
+    case AFAR__TURN_FULL:
+        afar_call_fail(call, AFAR_RESOURCE_EXHAUSTED, "%s: %u calls wait for this object already",
+                       call->method->path, host->turns.limit);
+        afar__call_refuse(call);
+        break;
+    case AFAR__TURN_DEADLOCK:
+        afar__call_refuse_deadlock(call);
+        break;
     }
+    afar__call_unref(call);
 }
 
 void
 afar__host_leave(afar_call *call, bool returned)
 {
-    afar__host *host = call->host;
-    afar__task *run = NULL;
-    afar_call *next;
-
-    if (!host || host->concurrent)
-        return;
-    pthread_mutex_lock(&host->lock);
-    if (call->has_turn) {
-        call->has_turn = false;
-        next = unqueue_locked(host);
-        host->busy = next != NULL;
-        if (next) {
-            next->has_turn = true;
-            if (next->turn_waiters.first)
-                afar__waiters_wake(&next->turn_waiters);
-            else
-                run = &next->task;
-        }
-    }
-    pthread_mutex_unlock(&host->lock);
-    if (run && returned)
-        afar__engine_run_next(run);
-    else if (run)
-        afar__engine_run(run);
+    if (call->host)
+        afar__turn_leave(&call->host->turns, call, returned);
 }
 
 void
 afar__host_pause(afar_call *call)
 {
-    afar__host_leave(call, false);
+    afar__turn_pause(&call->host->turns, call);
 }
 
 void
 afar__host_resume(afar_call *call)
 {
-    afar__host *host = call->host;
-    afar__waiter waiter;
+    afar__turn_resume(&call->host->turns, call);
+}
 
-    if (host->concurrent)
-        return;
-    pthread_mutex_lock(&host->lock);
-    if (!host->busy) {
-        host->busy = true;
-        call->has_turn = true;
-    } else {
-        afar__waiters_add(&call->turn_waiters, &waiter);
-        queue_first_locked(host, call);
-        while (!call->has_turn) {
-            pthread_mutex_unlock(&host->lock);
-            /* Without its turn the handler cannot go on: a refused wait is repeated. */
-            if (afar__wait(&waiter, AFAR__NEVER) == AFAR__WAIT_REFUSED)
-                sched_yield();
-            pthread_mutex_lock(&host->lock);
-        }
-        afar__waiters_remove(&waiter);
-    }
-    pthread_mutex_unlock(&host->lock);
+void
+afar__host_wait(afar_call *call)
+{
+    if (call)
+        afar__turn_wait(&call->host->turns, call);
+}
+
+void
+afar__host_go_on(afar_call *call)
+{
+    if (call)
+        afar__turn_go_on(&call->host->turns, call);
 }
 
 /* ---- life ---- */
@@ -200,6 +123,7 @@ afar__host_resume(afar_call *call)
 static void
 release(afar__host *host)
 {
+    afar__turns_clear(&host->turns);
     pthread_mutex_destroy(&host->lock);
     free(host);
 }
@@ -341,9 +265,8 @@ afar_object_new(const afar_interface *interface, const void *methods, void *self
     host->methods = methods;
     host->self = self;
     host->finalizer = options->finalizer;
-    host->concurrent = options->mode == AFAR_CONCURRENT;
-    host->queue_limit = options->queue_limit ? options->queue_limit : DEFAULT_QUEUE_LIMIT;
-    host->last = &host->first;
+    afar__turns_init(&host->turns, options->mode,
+                     options->queue_limit ? options->queue_limit : DEFAULT_QUEUE_LIMIT);
     pthread_mutex_init(&host->lock, NULL);
     *ret_object = &host->object;
     return AFAR_OK;

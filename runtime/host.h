@@ -25,6 +25,14 @@ afar__host_pause(afar_call *call);
 void
 afar__host_resume(afar_call *call);
 
+/* The handler of `call` (NULL: no handler) is about to wait for a call of its own,
+ * and is back. */
+void
+afar__host_wait(afar_call *call);
+
+void
+afar__host_go_on(afar_call *call);
+
 /* The turn ends, if the call still has it; `returned` says that the handler has, so
  * that its thread can run the next one. */
 void

@@ -3,7 +3,13 @@
 
 #include "runtime/object.h"
 
+#include <string.h>
+
+#include <afar/call.h>
+
 #include "runtime/engine.h"
+#include "runtime/host.h"
+#include "runtime/interface.h"
 #include "runtime/misuse.h"
 
 void
@@ -49,12 +55,32 @@ afar_object_close(afar_object *object)
         object->ops->free(object);
 }
 
+/* The methods of an interface are one table, but another part of the program may
+ * have its own copy of it. */
+static bool
+has_method(const afar_interface *interface, const afar_method *method)
+{
+    for (unsigned i = 0; i < interface->method_count; i++)
+        if (afar__interface_method(interface, i) == method)
+            return true;
+    for (unsigned i = 0; i < interface->method_count; i++)
+        if (strcmp(afar__interface_method(interface, i)->path, method->path) == 0)
+            return true;
+    return false;
+}
+
 static afar_code
-check(afar_object *object, const afar_method *method, const afar_call_options *options,
-      afar_error *err)
+check(afar_object *object, const afar_method *method, afar_kind kind,
+      const afar_call_options *options, afar_error *err)
 {
     if (!object)
         afar__misuse("%s: called on a NULL reference", method->path);
+    if (!has_method(object->interface, method))
+        afar__misuse("%s: called on a reference to a %s", method->path, object->interface->name);
+    if ((method->kind == AFAR_UNARY) != (kind == AFAR_UNARY))
+        afar__misuse("%s: %s", method->path,
+                     kind == AFAR_UNARY ? "a stream, called as a unary method"
+                                        : "a unary method, called as a stream");
     if (options && options->size != sizeof *options)
         return afar_fail(err, AFAR_INVALID_ARGUMENT,
                          "%s: afar_call_options was not made with AFAR_CALL_OPTIONS_INIT",
@@ -67,15 +93,19 @@ afar_object_call(afar_object *object, const afar_method *method, const ProtobufC
                  afar_deadline deadline, ProtobufCMessage **ret_reply, afar_error *err)
 {
     afar_future *future = NULL;
-    afar_code code = check(object, method, NULL, err);
+    afar_code code = check(object, method, AFAR_UNARY, NULL, err);
 
-    if (!code)
-        code = object->ops->start(object, method, request, deadline, NULL, true, &future, err);
     if (code)
         return code;
-    /* The call itself keeps the deadline. */
-    code = afar_future_await(future, method, AFAR_FOREVER, ret_reply, err);
-    afar_future_close(future);
+    /* Before it starts: it may come back to the object that we are in. */
+    afar__host_wait(afar_call_current());
+    code = object->ops->start(object, method, request, deadline, NULL, true, &future, err);
+    if (!code) {
+        /* The call itself keeps the deadline. */
+        code = afar_future_await(future, method, AFAR_FOREVER, ret_reply, err);
+        afar_future_close(future);
+    }
+    afar__host_go_on(afar_call_current());
     return code;
 }
 
@@ -84,7 +114,7 @@ afar_object_start(afar_object *object, const afar_method *method, const Protobuf
                   afar_deadline deadline, const afar_call_options *options,
                   afar_future **ret_future, afar_error *err)
 {
-    afar_code code = check(object, method, options, err);
+    afar_code code = check(object, method, AFAR_UNARY, options, err);
 
     if (code)
         return code;
@@ -116,7 +146,7 @@ afar_object_stream(afar_object *object, const afar_method *method, const Protobu
                    afar_deadline deadline, const afar_call_options *options,
                    afar_stream **ret_stream, afar_error *err)
 {
-    afar_code code = check(object, method, options, err);
+    afar_code code = check(object, method, AFAR_BIDI_STREAM, options, err);
 
     if (code)
         return code;

@@ -1,11 +1,14 @@
 /* The caller's end of a stream: what holds for every transport.  All state is the
- * transport's. */
+ * transport's.  A handler that sends or receives on a stream it has opened waits for
+ * a call of its own, as far as turns go (turn.c). */
 
 #include "runtime/stream.h"
 
+#include <afar/call.h>
 #include <afar/message.h>
 
 #include "runtime/engine.h"
+#include "runtime/host.h"
 
 afar_code
 afar_stream_send(afar_stream *stream, const ProtobufCMessage *message, afar_deadline deadline,
@@ -13,7 +16,12 @@ afar_stream_send(afar_stream *stream, const ProtobufCMessage *message, afar_dead
 {
     afar_code code = afar__engine_check(err);
 
-    return code ? code : stream->ops->send(stream, message, deadline.ns, err);
+    if (code)
+        return code;
+    afar__host_wait(afar_call_current());
+    code = stream->ops->send(stream, message, deadline.ns, err);
+    afar__host_go_on(afar_call_current());
+    return code;
 }
 
 afar_code
@@ -22,7 +30,12 @@ afar_stream_receive(afar_stream *stream, afar_deadline deadline, ProtobufCMessag
 {
     afar_code code = afar__engine_check(err);
 
-    return code ? code : stream->ops->receive(stream, deadline.ns, ret_message, err);
+    if (code)
+        return code;
+    afar__host_wait(afar_call_current());
+    code = stream->ops->receive(stream, deadline.ns, ret_message, err);
+    afar__host_go_on(afar_call_current());
+    return code;
 }
 
 afar_code
@@ -68,7 +81,12 @@ afar_stream_initial_metadata(afar_stream *stream, afar_deadline deadline,
 {
     afar_code code = afar__engine_check(err);
 
-    return code ? code : stream->ops->initial(stream, deadline.ns, ret_metadata, err);
+    if (code)
+        return code;
+    afar__host_wait(afar_call_current());
+    code = stream->ops->initial(stream, deadline.ns, ret_metadata, err);
+    afar__host_go_on(afar_call_current());
+    return code;
 }
 
 const afar_metadata *

@@ -50,9 +50,10 @@ struct afar_server {
     afar__acceptor *acceptor;
     afar__listener listeners[MAX_LISTENERS];
     size_t listener_count;
-    char inproc[108];  /* "" if it has no such address */
-    char address[128]; /* the first */
-    int stop_event;    /* an eventfd: stop was asked for */
+    char inproc[108];                /* "" if it has no such address */
+    _Atomic(afar__acceptor *) takes; /* what comes in by that name; NULL: not started */
+    char address[128];               /* the first */
+    int stop_event;                  /* an eventfd: stop was asked for */
 
     pthread_mutex_t lock; /* guards the state */
     pthread_cond_t changed;
@@ -102,7 +103,13 @@ hand_on(void *arg, int fd, afar__sniff_kind kind)
 static afar_code
 adopt(void *arg, int fd, afar_error *err)
 {
-    return afar__acceptor_adopt(((afar_server *)arg)->acceptor, fd, err);
+    afar_server *server = arg;
+    afar__acceptor *acceptor = atomic_load(&server->takes);
+
+    if (!acceptor)
+        return afar_fail(err, AFAR_UNAVAILABLE, "inproc:%s: the server has not started",
+                         server->inproc);
+    return afar__acceptor_adopt(acceptor, fd, err);
 }
 
 /* The handler's thread asks, about a connection of a call it holds. */
@@ -147,6 +154,8 @@ open_parts(afar_server *server, const char *address, afar_error *err)
 static void
 free_server(afar_server *server)
 {
+    if (server->inproc[0])
+        afar__inproc_unlisten(server->inproc, server);
     if (server->port)
         afar__port_close(server->port);
     afar__acceptor_close(server->acceptor);
@@ -240,16 +249,20 @@ afar_server_address(const afar_server *server)
 afar_code
 afar_server_export(afar_server *server, const char *name, afar_object *object, afar_error *err)
 {
+    afar_code code = afar__engine_check(err);
+
     if (!object || !name)
         afar__misuse("afar_server_export: a NULL %s", object ? "name" : "object");
-    return afar__exports_add(server->exports, name, object, err);
+    return code ? code : afar__exports_add(server->exports, name, object, err);
 }
 
 afar_code
 afar_server_unexport(afar_server *server, const char *name, const afar_interface *interface,
                      afar_error *err)
 {
-    return afar__exports_remove(server->exports, name, interface, err);
+    afar_code code = afar__engine_check(err);
+
+    return code ? code : afar__exports_remove(server->exports, name, interface, err);
 }
 
 /* ---- starting ---- */
@@ -266,10 +279,9 @@ start_parts(afar_server *server, afar_error *err)
         return code;
     afar__port_start(server->port);
     code = afar__acceptor_start(server->acceptor, err);
-    if (!code && server->inproc[0])
-        code = afar__inproc_listen(server->inproc, adopt, server, err);
     if (code)
         return code;
+    atomic_store(&server->takes, server->acceptor);
     afar__log(AFAR_LOG_INFO, "serving at %s", server->address);
     return AFAR_OK;
 }
@@ -302,6 +314,7 @@ stop_parts(afar_server *server)
 
     if (server->inproc[0])
         afar__inproc_unlisten(server->inproc, server);
+    atomic_store(&server->takes, NULL);
     if (server->acceptor)
         afar__acceptor_stop(server->acceptor);
     afar__port_stop(server->port, afar__now() + grace * AFAR__MILLISECOND);
