@@ -49,7 +49,7 @@ static void
 check_c_name(idl_model *model, const idl_file *file, idl_position position, const char *what,
              const char *name, const char *c_name)
 {
-    if (!cname_is_valid(c_name))
+    if (!*c_name || (*c_name >= '0' && *c_name <= '9'))
         complain(model, file, position, "%s %s would be \"%s\" in C, which is no name", what, name,
                  c_name);
 }

@@ -23,8 +23,13 @@ typedef struct idl_claim {
     const char *name;
     const idl_file *file;
     idl_position position;
-    const struct idl_claim *met; /* whom it met last: told already */
+    struct meeting *met; /* with whom it met: told already */
 } idl_claim;
+
+typedef struct meeting {
+    const idl_claim *with;
+    struct meeting *next;
+} meeting;
 
 typedef struct idl_checker {
     idl_model *model;
@@ -37,11 +42,21 @@ make_claim(const idl_checker *checker, const char *what, const char *name, const
 {
     idl_claim *claim = pool_alloc(checker->model->pool, sizeof *claim);
 
-    claim->what = what;
-    claim->name = name;
-    claim->file = file;
-    claim->position = position;
+    *claim = (idl_claim){ what, name, file, position, NULL };
     return claim;
+}
+
+/* Whether the two have met before; they have from now on. */
+static bool
+have_met(idl_pool *pool, idl_claim *claim, const idl_claim *other)
+{
+    for (const meeting *met = claim->met; met; met = met->next)
+        if (met->with == other)
+            return true;
+    meeting *met = pool_alloc(pool, sizeof *met);
+    *met = (meeting){ other, claim->met };
+    claim->met = met;
+    return false;
 }
 
 static const char *
@@ -61,14 +76,13 @@ take(idl_checker *checker, idl_claim *by, const char *format, ...)
     va_start(arguments, format);
     const char *c_name = pool_format_list(pool, format, arguments);
     va_end(arguments);
+    if (!*c_name)
+        return;
     idl_claim *holder = names_find(checker->names, c_name);
-    if (!holder) {
+    if (!holder)
         names_add(checker->names, c_name, by);
+    if (!holder || holder == by || have_met(pool, by, holder))
         return;
-    }
-    if (holder == by || by->met == holder)
-        return;
-    by->met = holder;
     complain(checker->model, by->file, by->position, "%s %s and %s %s%s would both be %s in C",
              by->what, by->name, holder->what, holder->name, place_of(pool, holder, by->file),
              c_name);
@@ -76,39 +90,56 @@ take(idl_checker *checker, idl_claim *by, const char *format, ...)
 
 /* ---- members ---- */
 
+/* Who claims for a message: as members of its struct, and at file scope. */
+typedef struct message_claims {
+    idl_claim **fields;
+    idl_claim **oneofs;
+} message_claims;
+
+static message_claims
+make_message_claims(const idl_checker *checker, const idl_message *message)
+{
+    idl_pool *pool = checker->model->pool;
+    message_claims claims;
+
+    claims.fields = pool_array(pool, message->field_count, sizeof *claims.fields);
+    for (size_t i = 0; i < message->field_count; i++)
+        claims.fields[i] = make_claim(checker, "field", message->fields[i].name, message->file,
+                                      message->fields[i].position);
+    claims.oneofs = pool_array(pool, message->oneof_count, sizeof *claims.oneofs);
+    for (size_t i = 0; i < message->oneof_count; i++)
+        claims.oneofs[i] = make_claim(checker, "oneof", message->oneofs[i].name, message->file,
+                                      message->oneofs[i].position);
+    return claims;
+}
+
 static void
 check_base(const idl_checker *checker, const idl_message *message, const idl_field *field)
 {
     if (!strcmp(field->member, message->base))
         complain(checker->model, message->file, field->position,
-                 "field %s would be %s in C, as the member that every message begins with; "
+                 "field %s would be %s in C, like the member that every message begins with; "
                  "(pb_c_msg).base_field_name renames that one",
                  field->name, field->member);
 }
 
 static void
-check_members(idl_model *model, const idl_message *message)
+check_members(idl_model *model, const idl_message *message, const message_claims *claims)
 {
     idl_checker members = { model, names_new(model->pool) };
 
     for (size_t i = 0; i < message->field_count; i++) {
         const idl_field *field = &message->fields[i];
-        idl_claim *claim =
-            make_claim(&members, "field", field->name, message->file, field->position);
 
         check_base(&members, message, field);
-        take(&members, claim, "%s", field->member);
+        take(&members, claims->fields[i], "%s", field->member);
         if (field->label == LABEL_REPEATED)
-            take(&members, claim, "n_%s", field->member);
+            take(&members, claims->fields[i], "n_%s", field->member);
         if (field_has_flag(field))
-            take(&members, claim, "has_%s", field->member);
+            take(&members, claims->fields[i], "has_%s", field->member);
     }
-    for (size_t i = 0; i < message->oneof_count; i++) {
-        const idl_oneof *oneof = &message->oneofs[i];
-
-        take(&members, make_claim(&members, "oneof", oneof->name, message->file, oneof->position),
-             "%s_case", oneof->member);
-    }
+    for (size_t i = 0; i < message->oneof_count; i++)
+        take(&members, claims->oneofs[i], "%s_case", message->oneofs[i].member);
 }
 
 /* ---- messages and enums ---- */
@@ -132,19 +163,18 @@ take_enum(idl_checker *checker, const idl_enumeration *enumeration)
 }
 
 static void
-take_oneof(idl_checker *checker, const idl_message *message, const idl_oneof *oneof)
+take_oneof(idl_checker *checker, const idl_message *message, size_t index,
+           const message_claims *claims)
 {
-    idl_claim *claim = make_claim(checker, "oneof", oneof->name, message->file, oneof->position);
+    const idl_oneof *oneof = &message->oneofs[index];
+    idl_claim *claim = claims->oneofs[index];
 
     take(checker, claim, "%s", oneof->c_type);
     take(checker, claim, "%s__NOT_SET", oneof->upper);
     take(checker, claim, "_%s__CASE_IS_INT_SIZE", oneof->upper);
-    for (size_t i = 0; i < oneof->field_count; i++) {
-        const idl_field *field = oneof->fields[i];
-
-        take(checker, make_claim(checker, "field", field->name, message->file, field->position),
-             "%s_%s", oneof->upper, cname_upper(checker->model->pool, field->name));
-    }
+    for (size_t i = 0; i < oneof->field_count; i++)
+        take(checker, claims->fields[oneof->fields[i] - message->fields], "%s_%s", oneof->upper,
+             cname_upper(checker->model->pool, oneof->fields[i]->name));
 }
 
 static void
@@ -166,17 +196,18 @@ take_message(idl_checker *checker, const idl_message *message)
 {
     idl_claim *claim =
         make_claim(checker, "message", message->full_name, message->file, message->position);
+    message_claims claims = make_message_claims(checker, message);
 
     take(checker, claim, "%s", message->c_type);
     take(checker, claim, "%s__INIT", message->upper);
     take_message_functions(checker, claim, message);
     for (size_t i = 0; i < message->oneof_count; i++)
-        take_oneof(checker, message, &message->oneofs[i]);
+        take_oneof(checker, message, i, &claims);
     for (size_t i = 0; i < message->message_count; i++)
         take_message(checker, &message->messages[i]);
     for (size_t i = 0; i < message->enum_count; i++)
         take_enum(checker, &message->enums[i]);
-    check_members(checker->model, message);
+    check_members(checker->model, message, &claims);
 }
 
 /* ---- services ---- */
