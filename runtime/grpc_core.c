@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <grpc/byte_buffer_reader.h>
@@ -82,11 +83,24 @@ kick_done(afar__tag *tag, bool ok)
     atomic_store(&core.kicked, false);
 }
 
+/* glibc gives the top of its heap back to the system after every large free, and
+ * takes it again, page by page, for the next large message: 230 page faults for each
+ * echo of 1 MiB, 40 % of its time.  It stops doing so once it has seen a block of that
+ * size come and go. */
+static void
+keep_large_blocks(void)
+{
+    void *volatile block = malloc((size_t)4 << 20);
+
+    free(block);
+}
+
 void
 afar__core_open(void)
 {
     grpc_slice path = grpc_slice_from_static_string("/afar/kick");
 
+    keep_large_blocks();
     grpc_init();
     core.queue = grpc_completion_queue_create_for_next(NULL);
     core.nowhere = grpc_lame_client_channel_create("nowhere", GRPC_STATUS_UNAVAILABLE, "nowhere");

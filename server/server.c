@@ -206,9 +206,14 @@ afar_server_open(afar_node *node, const char *address, const afar_server_options
 static afar_code
 listen_inproc(afar_server *server, const char *name, afar_error *err)
 {
+    afar_code code;
+
     if (server->inproc[0])
         return afar_fail(err, AFAR_INVALID_ARGUMENT, "inproc:%s: the server is inproc:%s already",
                          name, server->inproc);
+    code = afar__inproc_listen(name, adopt, server, err);
+    if (code)
+        return code;
     snprintf(server->inproc, sizeof server->inproc, "%s", name);
     if (!server->address[0])
         snprintf(server->address, sizeof server->address, "inproc:%s", name);

@@ -13,7 +13,8 @@
  *                                 first component that is not a directory
  *     inproc:server/name          a server of this process (for tests)
  *     name                        asks the name server
- */
+ *
+ * A name has letters, digits and . _ - / only, and at most 255 bytes. */
 
 #include <stddef.h>
 

@@ -70,7 +70,8 @@ AFAR_API bool
 afar_call_cancelled(afar_call *call);
 
 /* Calls `fn` once, on a library thread, when the caller gives up; at once if it
- * has.  It never runs after the call was finished.  One a call. */
+ * has.  It never begins after the call was finished; one that runs meanwhile goes on,
+ * and the call lives until it returns.  One a call. */
 AFAR_API void
 afar_call_on_cancelled(afar_call *call, void (*fn)(afar_call *call, void *arg), void *arg);
 
@@ -118,8 +119,8 @@ afar_call_add_trailing_metadata(afar_call *call, const char *key,
  * run in the object, so what the handler read from `self` before may have
  * changed. */
 
-/* Sends one message to the caller; waits while what is buffered (64 KiB) is not
- * taken.  DEADLINE_EXCEEDED: not sent.  CANCELLED: nobody is there any more. */
+/* Sends one message to the caller; waits while 64 KiB of messages are buffered here
+ * (what HTTP/2 has on its way comes on top).  DEADLINE_EXCEEDED: not sent.  CANCELLED: nobody is there any more. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_call_send(afar_call *call, const ProtobufCMessage *message,
                afar_deadline deadline, afar_error *err);

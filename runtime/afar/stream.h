@@ -18,9 +18,9 @@ AFAR_BEGIN
 
 typedef struct afar_stream afar_stream;
 
-/* Sends one message.  Returns when it is on its way; waits while the peer is
- * slow and what is buffered has reached its limit (64 KiB), until `deadline`:
- * DEADLINE_EXCEEDED means it was not sent and may be sent again.
+/* Sends one message.  Returns when it is on its way; waits while the peer is slow
+ * and 64 KiB of messages are buffered here (what HTTP/2 has on its way comes on top),
+ * until `deadline`: DEADLINE_EXCEEDED means it was not sent and may be sent again.
  * When the call has ended the error is how it ended, AFAR_ENDED if well. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_stream_send(afar_stream *stream, const ProtobufCMessage *message,

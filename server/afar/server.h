@@ -57,7 +57,8 @@ afar_server_listen(afar_server *server, const char *address, afar_error *err);
 AFAR_API const char *
 afar_server_address(const afar_server *server);
 
-/* Gives a local object a name on this server; before or after start.  The server
+/* Gives a local object a name on this server; before or after start.  A name is
+ * at most 255 bytes; to be opened by address it has letters, digits and . _ - / only.  The server
  * keeps a reference of its own: the caller may close theirs.  The name "" makes
  * it the default of its interface.  ALREADY_EXISTS when an object of the same
  * interface has that name; one name may stand for objects of several interfaces. */
@@ -85,9 +86,9 @@ afar_server_run(afar_server *server, afar_error *err);
 AFAR_API void
 afar_server_stop(afar_server *server);
 
-/* Stops as afar_server_run does if that did not happen yet, and releases the
- * server and what it exported; NULL is allowed.  Called from a handler or a
- * callback it only starts all that. */
+/* Stops as afar_server_run does if that did not happen yet, waits until no handler
+ * runs any more, and releases the server and what it exported; NULL is allowed.
+ * Called from a handler or a callback it only starts all that. */
 AFAR_API void
 afar_server_close(afar_server *server);
 
