@@ -1,0 +1,217 @@
+/* Throws bytes at the decoder: it must neither crash, hang nor leak; what it
+ * accepts protobuf-c alone must accept as the same message; and what it refuses it
+ * must refuse with a message.  The reader of google.rpc.Status gets them too.
+ *
+ * The first byte of an input says what it is read as, the second within which limits.
+ *
+ * Built with AFAR_LIBFUZZER it is a target of libFuzzer.  Without, it replays:
+ *
+ *     decode_fuzz FILE...    each input, then cut at every byte and changed MUTATIONS
+ *                            times, the same way each time
+ *
+ * One thread. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/decode.h"
+#include "runtime/status.h"
+
+#include "legacy.pb-c.h"
+#include "values.pb-c.h"
+#include "wide.pb-c.h"
+
+#define MUTATIONS 2000
+#define MOST_BYTES 65536
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
+
+static const ProtobufCMessageDescriptor *const types[] = {
+    &leaf__everything__descriptor, &leaf__scalars__descriptor, &leaf__lists__descriptor,
+    &leaf__optionals__descriptor,  &leaf__tree__descriptor,    &leaf__choice__descriptor,
+    &leaf__maps__descriptor,       &leaf__holder__descriptor,  &leaf__legacy_list__descriptor,
+    &leaf__wide__descriptor,
+};
+
+#define TYPES (sizeof types / sizeof types[0])
+
+static const afar_message_limits limits[] = {
+    { 0, 0, 0 }, { 0, 0, 2 }, { 0, 1000, 0 }, { 100, 0, 0 }, { 0, 50000, 0 },
+};
+
+#define LIMITS (sizeof limits / sizeof limits[0])
+
+static void
+require(bool condition, const char *what)
+{
+    if (condition)
+        return;
+    fprintf(stderr, "decode_fuzz: %s\n", what);
+    abort();
+}
+
+static uint8_t *
+pack(const ProtobufCMessage *message, size_t *ret_length)
+{
+    uint8_t *bytes;
+
+    *ret_length = protobuf_c_message_get_packed_size(message);
+    bytes = malloc(*ret_length + 1);
+    require(bytes != NULL, "out of memory");
+    protobuf_c_message_pack(message, bytes);
+    return bytes;
+}
+
+static void
+require_same(const ProtobufCMessage *left, const ProtobufCMessage *right)
+{
+    size_t left_length, right_length;
+    uint8_t *left_bytes = pack(left, &left_length), *right_bytes = pack(right, &right_length);
+
+    require(left_length == right_length && memcmp(left_bytes, right_bytes, left_length) == 0,
+            "the same bytes came out differently");
+    free(left_bytes);
+    free(right_bytes);
+}
+
+/* A message that was accepted. */
+static void
+use(const ProtobufCMessage *message, const uint8_t *data, size_t length)
+{
+    ProtobufCMessage *alone = protobuf_c_message_unpack(message->descriptor, NULL, length, data);
+    ProtobufCMessage *copy;
+    char text[100];
+    size_t text_length;
+
+    require(alone != NULL, "accepted what protobuf-c refuses");
+    require_same(message, alone);
+    protobuf_c_message_free_unpacked(alone, NULL);
+    require(afar_message_copy(message, &copy, NULL) == AFAR_OK, "it cannot be copied");
+    require_same(message, copy);
+    text_length = afar_message_print(message, text, sizeof text);
+    require(afar_message_print(copy, NULL, 0) == text_length, "a copy has another text");
+    afar_message_free(copy);
+}
+
+static void
+decode(const ProtobufCMessageDescriptor *type, const afar_message_limits *within,
+       const uint8_t *data, size_t length)
+{
+    afar__arena *arena = afar__arena_new(0);
+    afar_error err = AFAR_ERROR_INIT;
+    ProtobufCMessage *own, *in_arena;
+    afar_code code = afar__decode_message(type, data, length, within, &own, &err);
+    afar_code again = afar__decode(type, data, length, within, arena, &in_arena, NULL);
+
+    require(code == again, "two ways to decode differ");
+    if (code == AFAR_OK) {
+        require_same(own, in_arena);
+        use(own, data, length);
+        afar_message_free(own);
+    } else {
+        require(code == AFAR_INTERNAL || code == AFAR_RESOURCE_EXHAUSTED, "an odd code");
+        require(err.message[0] != 0, "no message");
+    }
+    afar__arena_free(arena);
+}
+
+static void
+read_status(const uint8_t *data, size_t length)
+{
+    afar_error err = AFAR_ERROR_INIT;
+
+    afar_fail(&err, AFAR_ABORTED, "why");
+    afar__status_decode(data, length, &err);
+    require(afar_error_detail_count(&err) <= 64, "too many details");
+    for (size_t i = 0; i < afar_error_detail_count(&err); i++)
+        require(*afar_error_detail(&err, i).type != 0, "a detail without type");
+    afar_error_clear(&err);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
+{
+    if (length < 2)
+        return 0;
+    if (data[0] % (TYPES + 1) == TYPES)
+        read_status(data + 2, length - 2);
+    else
+        decode(types[data[0] % (TYPES + 1)], &limits[data[1] % LIMITS], data + 2, length - 2);
+    return 0;
+}
+
+#ifndef AFAR_LIBFUZZER
+
+/* Runs an input from a block of its own, so that reading beyond it is seen. */
+static void
+run(const uint8_t *data, size_t length)
+{
+    uint8_t *exact = malloc(length > 0 ? length : 1);
+
+    require(exact != NULL, "out of memory");
+    memcpy(exact, data, length);
+    LLVMFuzzerTestOneInput(exact, length);
+    free(exact);
+}
+
+static uint32_t
+next(uint32_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state;
+}
+
+/* Changes a byte or two, or repeats a part. */
+static void
+run_changed(const uint8_t *data, size_t length, uint32_t *state)
+{
+    uint8_t *changed = malloc(2 * length);
+    size_t from = next(state) % length, to = from + next(state) % (length - from);
+
+    require(changed != NULL, "out of memory");
+    memcpy(changed, data, length);
+    changed[next(state) % length] = (uint8_t)next(state);
+    if (next(state) % 2)
+        changed[next(state) % length] ^= (uint8_t)(1u << next(state) % 8);
+    if (next(state) % 2) {
+        memmove(changed + to + (to - from), changed + to, length - to);
+        memcpy(changed + to, changed + from, to - from);
+        length += to - from;
+    }
+    run(changed, length);
+    free(changed);
+}
+
+static void
+replay(const char *path)
+{
+    static uint8_t data[MOST_BYTES];
+    FILE *file = fopen(path, "rb");
+    uint32_t state = 1;
+    size_t length;
+
+    require(file != NULL, path);
+    length = fread(data, 1, sizeof data, file);
+    fclose(file);
+    require(length > 2, path);
+    for (size_t cut = 0; cut <= length; cut++)
+        run(data, cut);
+    for (int i = 0; i < MUTATIONS; i++)
+        run_changed(data, length, &state);
+}
+
+int
+main(int argc, char **argv)
+{
+    require(argc > 1, "no input");
+    for (int i = 1; i < argc; i++)
+        replay(argv[i]);
+    printf("%d inputs\n", argc - 1);
+    return EXIT_SUCCESS;
+}
+
+#endif
