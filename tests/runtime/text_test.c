@@ -271,6 +271,7 @@ decode_with_protoc(const ProtobufCMessage *message, char *text, size_t size)
     int fd = mkstemp(path);
     FILE *output;
 
+    CHECK(getenv("AFAR_SOURCE") != NULL);
     CHECK(bytes != NULL && fd >= 0);
     protobuf_c_message_pack(message, bytes);
     CHECK_INT(write(fd, bytes, length), length);
