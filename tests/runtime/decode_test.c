@@ -165,6 +165,21 @@ TEST(one_malloc_for_a_message)
     afar__arena_free(arena);
 }
 
+/* protobuf-c has a note of the required fields it saw, a piece more in wide types. */
+TEST(one_malloc_for_a_wide_message)
+{
+    afar_error err = AFAR_ERROR_INIT;
+    ProtobufCMessage *message;
+    size_t before = faults_allocations();
+
+    CHECK_OK(afar__decode_message(&leaf__wide__descriptor, (const uint8_t *)"\x0a\x02\x08\x07", 4,
+                                  NULL, &message, &err));
+    if (faults_can())
+        CHECK_INT(faults_allocations() - before, 1);
+    CHECK_INT(((Leaf__Wide *)message)->field_1->value, 7);
+    afar_message_free(message);
+}
+
 static size_t
 bytes_in_use(void)
 {
@@ -281,6 +296,30 @@ TEST(notes_have_a_limit)
     CHECK_FAILS(decode(TREE, &bytes, &limits, &tree, &err), AFAR_RESOURCE_EXHAUSTED);
     CHECK_STR(err.message,
               "leaf.Tree: its fields take too much memory while they are read (max_memory)");
+    bytes_clear(&bytes);
+}
+
+/* What one message within gave back, the next may take. */
+TEST(notes_are_counted_while_they_are_there)
+{
+    struct bytes item = BYTES_INIT, bytes = BYTES_INIT;
+    afar_message_limits limits = { 1 << 20, 1 << 20, 100 };
+    afar_error err = AFAR_ERROR_INIT;
+    Leaf__LegacyList *list;
+    afar__scan_cost cost;
+
+    for (int i = 0; i < 20; i++)
+        bytes_number(&item, 1, 1);
+    for (int i = 0; i < 1000; i++)
+        bytes_message(&bytes, 1, &item);
+    CHECK_OK(
+        afar__scan(&leaf__legacy_list__descriptor, bytes.data, bytes.length, &limits, &cost, &err));
+    limits.max_memory = cost.memory;
+    CHECK(1000 * 1024 > 2 * limits.max_memory); /* all notes, which are 1024 an item */
+    CHECK_OK(decode(&leaf__legacy_list__descriptor, &bytes, &limits, &list, &err));
+    CHECK_INT(list->n_items, 1000);
+    afar_message_free(list);
+    bytes_clear(&item);
     bytes_clear(&bytes);
 }
 

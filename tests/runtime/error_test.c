@@ -250,7 +250,7 @@ TEST(find_reads_a_detail_once)
     afar_error err = AFAR_ERROR_INIT;
     const uint8_t seven[] = { 0x08, 7 };
     const ProtobufCMessageDescriptor *type = &leaf__tree__descriptor;
-    const ProtobufCMessage *found;
+    const ProtobufCMessage *found, *found_otherwise;
 
     afar_fail(&err, AFAR_ABORTED, "with details");
     CHECK_OK(afar_error_add_detail(&err, "leaf.Other", "\xff", 1));
@@ -259,7 +259,8 @@ TEST(find_reads_a_detail_once)
     CHECK(found != NULL);
     CHECK_INT(((const Leaf__Tree *)found)->value, 7);
     CHECK(afar_error_find(&err, "leaf.Tree", type) == found);
-    CHECK(afar_error_find(&err, "leaf.Tree", &leaf__choice__descriptor) != NULL);
+    found_otherwise = afar_error_find(&err, "leaf.Tree", &leaf__choice__descriptor);
+    CHECK(found_otherwise->descriptor == &leaf__choice__descriptor);
     CHECK(afar_error_find(&err, "leaf.Tree", type) == found);
     CHECK(afar_error_find(&err, "leaf.Other", type) == NULL);
     CHECK(afar_error_find(&err, "leaf.None", type) == NULL);
