@@ -341,7 +341,7 @@ TEST(others_may_ask_adopt_and_end_meanwhile)
     accepting_open(&accepting, "unix", 1000, 100000);
     for (int i = 0; i < 2; i++)
         CHECK_INT(pthread_create(&threads[i], NULL, run_asking, &asking), 0);
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 100; i++) {
         int client = client_open(&accepting.listeners[0]);
 
         if (send(client, PREFACE, strlen(PREFACE), MSG_NOSIGNAL) < 0)

@@ -298,14 +298,36 @@ reset(int client)
     close(client);
 }
 
+/* How many descriptors the process has in epoll sets. */
+static int
+watched_count(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < 100; fd++) {
+        char path[64], line[128];
+
+        snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+        FILE *file = fopen(path, "re");
+        while (file && fgets(line, sizeof line, file))
+            count += strncmp(line, "tfd:", 4) == 0;
+        if (file)
+            fclose(file);
+    }
+    return count;
+}
+
+/* Its owner still has the descriptor; epoll must have forgotten it all the same. */
 TEST(reset_by_the_peer_is_seen)
 {
     static struct accepting accepting;
     int fd;
 
     accepting_open(&accepting, "127.0.0.1:0", 10, 10000);
+    int before = watched_count();
     reset(open_served(&accepting, &accepting.listeners[0], &fd));
     accepting_wait_count(&accepting, 0);
+    CHECK_INT(watched_count(), before);
     owner_end(fd);
     accepting_close(&accepting);
 }

@@ -90,10 +90,9 @@ listen_at(struct accepting *accepting, const char *text)
 }
 
 void
-accepting_open(struct accepting *accepting, const char *addresses, unsigned max_connections,
-               int64_t silent_ms)
+accepting_open_for(struct accepting *accepting, const char *addresses,
+                   const afar__accept_options *options)
 {
-    const afar__accept_options options = { max_connections, silent_ms, take, accepting };
     afar_error err = AFAR_ERROR_INIT;
     char list[128], *rest = list, *text;
 
@@ -104,9 +103,18 @@ accepting_open(struct accepting *accepting, const char *addresses, unsigned max_
     while ((text = strsep(&rest, " ")))
         if (text[0] != '\0')
             listen_at(accepting, text);
-    CHECK_OK(afar__acceptor_open(accepting->listeners, accepting->listener_count, &options,
+    CHECK_OK(afar__acceptor_open(accepting->listeners, accepting->listener_count, options,
                                  &accepting->acceptor, &err));
     CHECK_OK(afar__acceptor_start(accepting->acceptor, &err));
+}
+
+void
+accepting_open(struct accepting *accepting, const char *addresses, unsigned max_connections,
+               int64_t silent_ms)
+{
+    const afar__accept_options options = { max_connections, silent_ms, take, accepting };
+
+    accepting_open_for(accepting, addresses, &options);
 }
 
 void

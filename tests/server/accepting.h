@@ -37,6 +37,11 @@ void
 accepting_open(struct accepting *accepting, const char *addresses, unsigned max_connections,
                int64_t silent_ms);
 
+/* The same with another hand_on. */
+void
+accepting_open_for(struct accepting *accepting, const char *addresses,
+                   const afar__accept_options *options);
+
 /* Closes it, and the descriptors handed on that nobody took. */
 void
 accepting_close(struct accepting *accepting);
