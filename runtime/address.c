@@ -27,7 +27,9 @@ struct source {
 };
 
 /* The whole text goes into a message only so far, that the rest of it has room. */
-AFAR_PRINTF(2, 3) static afar_code refuse(const struct source *source, const char *format, ...)
+AFAR_PRINTF(2, 3)
+static afar_code
+refuse(const struct source *source, const char *format, ...)
 {
     char why[160];
     va_list arguments;
@@ -343,7 +345,7 @@ afar__address_parse_listen(const char *text, afar__address *ret_address, afar_er
         code = read_path(&source, rest, strlen(rest), &address);
     else if ((rest = after_prefix(text, "inproc:")))
         code = read_inproc(&source, rest, strlen(rest), &address);
-    else if ((rest = after_prefix(text, "grpc://")))
+    else if (after_prefix(text, "grpc://"))
         code = refuse(&source, "a server listens on HOST:PORT, without grpc://");
     else
         code = read_host_and_port(&source, text, strlen(text), &address);

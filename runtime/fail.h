@@ -10,12 +10,14 @@
 
 /* As afar_fail, with an outcome and with who says so. */
 AFAR_PRINTF(5, 6)
-afar_code afar__fail_outcome(afar_error *err, afar_code code, afar_outcome outcome, bool remote,
-                             const char *format, ...);
+afar_code
+afar__fail_outcome(afar_error *err, afar_code code, afar_outcome outcome, bool remote,
+                   const char *format, ...);
 
 /* The same over a va_list. */
 AFAR_PRINTF(5, 0)
-afar_code afar__vfail(afar_error *err, afar_code code, afar_outcome outcome, bool remote,
-                      const char *format, va_list arguments);
+afar_code
+afar__vfail(afar_error *err, afar_code code, afar_outcome outcome, bool remote, const char *format,
+            va_list arguments);
 
 #endif

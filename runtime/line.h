@@ -11,6 +11,7 @@
  * arguments may point into what is to be overwritten with the line, but not into
  * `line`. */
 AFAR_PRINTF(3, 0)
-void afar__line_format(char *line, size_t size, const char *format, va_list arguments);
+void
+afar__line_format(char *line, size_t size, const char *format, va_list arguments);
 
 #endif

@@ -22,6 +22,8 @@ afar__log_on(afar_log_level level)
 
 /* Sends a line to the hook if its level is on.  It is cut at 511 bytes; line breaks
  * and other control characters become spaces. */
-AFAR_PRINTF(2, 3) void afar__log(afar_log_level level, const char *format, ...);
+AFAR_PRINTF(2, 3)
+void
+afar__log(afar_log_level level, const char *format, ...);
 
 #endif

@@ -6,6 +6,8 @@
 /* The one end of local misuse (a NULL object, a double close): prints the line
  * behind "afar: " to standard error and aborts, in every build.  Never for
  * anything that a peer can cause. */
-AFAR_PRINTF(1, 2) _Noreturn void afar__misuse(const char *format, ...);
+AFAR_PRINTF(1, 2)
+_Noreturn void
+afar__misuse(const char *format, ...);
 
 #endif

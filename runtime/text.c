@@ -44,7 +44,9 @@ put(struct printer *printer, const char *data, size_t length)
     printer->length += length;
 }
 
-AFAR_PRINTF(2, 3) static void put_format(struct printer *printer, const char *format, ...)
+AFAR_PRINTF(2, 3)
+static void
+put_format(struct printer *printer, const char *format, ...)
 {
     char piece[64];
     va_list arguments;

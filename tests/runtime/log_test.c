@@ -63,7 +63,7 @@ TEST(long_line_is_cut)
     char text[2000] = "";
 
     memset(text, 'x', 510);
-    strcpy(text + 510, "\xc3\xa4 and more");
+    memcpy(text + 510, "\xc3\xa4 and more", 11);
     afar_log_set(keep, &last, AFAR_LOG_ERROR);
     afar__log(AFAR_LOG_ERROR, "%s", text);
     CHECK_INT(strlen(last.line), 510);
