@@ -1,4 +1,4 @@
-/* The engine: library threads, the queue of user code, waiting.
+/* The engine: library threads and the queue of user code; waiting is in wait.c.
  *
  * Threads.  A library thread does one of three things: it runs user code, it
  * holds the poller role (lead.c) and takes events from the core, or it idles.
@@ -14,17 +14,11 @@
  *
  * Before a thread goes into user code, or waits there, it makes sure that
  * another one idles, and starts it if not.  So handlers may block, on each other
- * too: there is always a thread to run the next one, up to MAX_THREADS.  The
+ * too: there is always a thread to run the next one, up to AFAR__MAX_THREADS.  The
  * wait that would take the last thread is refused.
  *
- * Invariants:
- * - `engine.lock` guards the lists and counts in `engine` that are not atomic.  It
- *   is never held while user code or the core runs.
- * - A waiter is woken under the lock of whoever owns its list, and leaves the list
- *   under the same lock, so it is alive while it is woken.
- * - Whoever leaves the role open looks for a parked caller or an idle thread
- *   afterwards (`opened`); whoever parks looks at the role afterwards.  Both use
- *   sequentially consistent atomics, so one of them sees the other.
+ * `engine.lock` guards the lists and counts in `engine` that are not atomic.  It is
+ * never held while user code or the core runs.
  *
  * Life: the first hold opens the core, the last release joins the threads and
  * closes it.  A release on a library thread cannot join itself, and one inside the
@@ -39,20 +33,16 @@
 
 #include "runtime/clock.h"
 #include "runtime/core.h"
+#include "runtime/engine_parts.h"
 #include "runtime/futex.h"
 #include "runtime/lead.h"
 #include "runtime/log.h"
 #include "runtime/misuse.h"
 
-#define MAX_THREADS 256
 #define SPARE_THREADS 2               /* idle ones that stay */
 #define SPARE_TIME (5 * AFAR__SECOND) /* after which the others go */
 #define TICK_MIN (200 * AFAR__MICROSECOND)
 #define TICK_MAX (500 * AFAR__MICROSECOND)
-#define PARK_WINDOW (50 * AFAR__MICROSECOND)
-
-/* States of a waiter. */
-enum { WAITING, WOKEN, PARKED, IN_CORE };
 
 struct thread {
     atomic_uint woken;        /* what it parks on */
@@ -74,7 +64,6 @@ static struct {
     struct thread *idle;
     struct thread *dead;       /* ended, to be joined */
     afar__task *first, **last; /* the run queue */
-    afar__waiter *parked;
 
     atomic_bool stopping;
     atomic_bool forked;
@@ -82,7 +71,6 @@ static struct {
     atomic_bool library_blocked; /* the leader is a library thread and blocks */
     atomic_bool watching;
     atomic_uint idle_count;
-    atomic_uint parked_count;
     atomic_uint queued;
     atomic_uint background;
 } engine = { .lock = PTHREAD_MUTEX_INITIALIZER, .gone = PTHREAD_COND_INITIALIZER };
@@ -99,8 +87,8 @@ afar__engine_is_library_thread(void)
     return this_thread != NULL;
 }
 
-static afar__leader
-self(void)
+afar__leader
+afar__engine_self(void)
 {
     return this_thread ? (afar__leader)this_thread : (afar__leader)&this_caller;
 }
@@ -108,7 +96,7 @@ self(void)
 bool
 afar__engine_may_wait(void)
 {
-    return !this_thread && !afar__lead_is_ours(self());
+    return !this_thread && !afar__lead_is_ours(afar__engine_self());
 }
 
 void
@@ -135,7 +123,7 @@ spawn_locked(void)
     sigset_t all, before;
     int failed;
 
-    if (engine.threads >= MAX_THREADS || !engine.open)
+    if (engine.threads >= AFAR__MAX_THREADS || !engine.open)
         return;
     thread = calloc(1, sizeof *thread);
     if (!thread)
@@ -203,37 +191,6 @@ leave_idle_locked(struct thread *thread)
 /* ---- the role stands open: somebody must look ---- */
 
 static void
-unpark_locked(afar__waiter *waiter)
-{
-    *waiter->link_parked = waiter->next_parked;
-    if (waiter->next_parked)
-        waiter->next_parked->link_parked = waiter->link_parked;
-    waiter->link_parked = NULL;
-    atomic_fetch_sub(&engine.parked_count, 1);
-}
-
-/* Sends one parked caller to look at the role.  One that has been woken already
- * has no use for it; one that is about to park looks by itself. */
-static bool
-wake_parked(void)
-{
-    bool found = false;
-
-    pthread_mutex_lock(&engine.lock);
-    while (engine.parked && !found) {
-        afar__waiter *waiter = engine.parked;
-        unsigned state = PARKED;
-
-        unpark_locked(waiter);
-        if (atomic_compare_exchange_strong(&waiter->state, &state, WAITING))
-            afar__futex_wake(&waiter->state);
-        found = state != WOKEN;
-    }
-    pthread_mutex_unlock(&engine.lock);
-    return found;
-}
-
-static void
 wake_watcher(void)
 {
     if (atomic_load(&engine.watching) || atomic_load(&engine.background) == 0 ||
@@ -245,10 +202,10 @@ wake_watcher(void)
     pthread_mutex_unlock(&engine.lock);
 }
 
-static void
-opened(void)
+void
+afar__engine_lead_opened(void)
 {
-    if (atomic_load(&engine.parked_count) == 0 || !wake_parked())
+    if (!afar__wake_parked())
         wake_watcher();
 }
 
@@ -354,7 +311,7 @@ run_user(struct thread *thread)
         return true;
     ensure_spare();
     afar__lead_enter_user((afar__leader)thread);
-    opened();
+    afar__engine_lead_opened();
     run_kept(thread);
     return afar__lead_leave_user((afar__leader)thread);
 }
@@ -389,7 +346,7 @@ lead_loop(struct thread *thread)
         return;
     atomic_store(&engine.wanted, false);
     afar__lead_release((afar__leader)thread);
-    opened();
+    afar__engine_lead_opened();
 }
 
 /* Whether a library thread should take the role that stands open. */
@@ -506,7 +463,7 @@ library_thread(void *argument)
     afar__task *task;
 
     this_thread = thread;
-    pthread_setname_np(pthread_self(), "afar");
+    pthread_setname_np(pthread_afar__engine_self(), "afar");
     do {
         while ((task = next_task()) != NULL) {
             ensure_spare();
@@ -521,81 +478,11 @@ library_thread(void *argument)
     return NULL;
 }
 
-/* ---- waiting ---- */
-
-void
-afar__waiters_add(afar__waiters *list, afar__waiter *waiter)
-{
-    atomic_store_explicit(&waiter->state, WAITING, memory_order_relaxed);
-    waiter->link_parked = NULL;
-    waiter->next = list->first;
-    waiter->link = &list->first;
-    if (waiter->next)
-        waiter->next->link = &waiter->next;
-    list->first = waiter;
-}
-
-void
-afar__waiters_remove(afar__waiter *waiter)
-{
-    if (!waiter->link)
-        return;
-    *waiter->link = waiter->next;
-    if (waiter->next)
-        waiter->next->link = waiter->link;
-    waiter->link = NULL;
-}
-
-void
-afar__waiters_wake(afar__waiters *list)
-{
-    for (afar__waiter *waiter = list->first; waiter; waiter = waiter->next) {
-        unsigned before = atomic_exchange(&waiter->state, WOKEN);
-
-        if (before == PARKED)
-            afar__futex_wake(&waiter->state);
-        else if (before == IN_CORE)
-            afar__core_kick();
-    }
-}
-
-static bool
-is_woken(afar__waiter *waiter)
-{
-    return atomic_load_explicit(&waiter->state, memory_order_acquire) == WOKEN;
-}
-
-static bool
-caller_stop(void *arg)
-{
-    return is_woken(arg);
-}
-
-/* While the leader blocks in the core, a wake-up must kick it out. */
-static void
-caller_block(void *arg, bool blocked)
-{
-    afar__waiter *waiter = arg;
-    unsigned from = blocked ? WAITING : IN_CORE;
-
-    atomic_compare_exchange_strong(&waiter->state, &from, blocked ? IN_CORE : WAITING);
-}
-
-static void
-lead_for(afar__waiter *waiter, int64_t deadline)
-{
-    if (atomic_load(&engine.wanted))
-        atomic_store(&engine.wanted, false);
-    while (!is_woken(waiter) &&
-           afar__lead_poll(deadline, caller_stop, waiter, caller_block) == AFAR__POLLED_EVENT)
-        continue;
-    afar__lead_release(self());
-    opened();
-}
+/* ---- for those who wait ---- */
 
 /* Asks a library thread that has the role to let go. */
-static void
-ask_for_lead(void)
+void
+afar__engine_ask_for_lead(void)
 {
     if (!afar__lead_in_library())
         return;
@@ -604,56 +491,26 @@ ask_for_lead(void)
         afar__core_kick();
 }
 
-static void
-park(afar__waiter *waiter, int64_t deadline)
+void
+afar__engine_lead_taken(void)
 {
-    unsigned waiting = WAITING;
-
-    pthread_mutex_lock(&engine.lock);
-    waiter->next_parked = engine.parked;
-    waiter->link_parked = &engine.parked;
-    if (waiter->next_parked)
-        waiter->next_parked->link_parked = &waiter->next_parked;
-    engine.parked = waiter;
-    atomic_fetch_add(&engine.parked_count, 1);
-    if (!afar__lead_open() && atomic_compare_exchange_strong(&waiter->state, &waiting, PARKED)) {
-        pthread_mutex_unlock(&engine.lock);
-        afar__futex_wait(&waiter->state, PARKED, deadline);
-        pthread_mutex_lock(&engine.lock);
-    }
-    if (waiter->link_parked)
-        unpark_locked(waiter);
-    unsigned parked = PARKED;
-    atomic_compare_exchange_strong(&waiter->state, &parked, WAITING);
-    pthread_mutex_unlock(&engine.lock);
-}
-
-/* Somebody else is in the core: looks for a while, then sleeps. */
-static void
-follow(afar__waiter *waiter, int64_t deadline)
-{
-    int64_t until = afar__now() + PARK_WINDOW;
-
-    ask_for_lead();
-    if (until > deadline)
-        until = deadline;
-    do {
-        if (is_woken(waiter) || afar__lead_open())
-            return;
-        sched_yield();
-    } while (afar__now() < until);
-    park(waiter, deadline);
+    if (atomic_load(&engine.wanted))
+        atomic_store(&engine.wanted, false);
 }
 
 /* A library thread that waits in user code is replaced, and what it kept for
  * later goes to the others. */
-static bool
-block_enter(struct thread *thread)
+bool
+afar__engine_block(void)
 {
+    struct thread *thread = this_thread;
     bool room;
 
+    if (!thread)
+        return true;
+
     pthread_mutex_lock(&engine.lock);
-    room = engine.blocked + 1 < MAX_THREADS;
+    room = engine.blocked + 1 < AFAR__MAX_THREADS;
     if (room) {
         engine.blocked++;
         while (thread->first) {
@@ -670,42 +527,14 @@ block_enter(struct thread *thread)
     return room;
 }
 
-static void
-block_leave(void)
+void
+afar__engine_unblock(void)
 {
+    if (!this_thread)
+        return;
     pthread_mutex_lock(&engine.lock);
     engine.blocked--;
     pthread_mutex_unlock(&engine.lock);
-}
-
-afar__wait_result
-afar__wait(afar__waiter *waiter, int64_t deadline)
-{
-    struct thread *thread = this_thread;
-    bool woken;
-
-    if (is_woken(waiter))
-        return AFAR__WAIT_WOKEN;
-    if (thread && !block_enter(thread))
-        return AFAR__WAIT_REFUSED;
-    while (!(woken = is_woken(waiter)) && afar__now() < deadline)
-        if (afar__lead_take(self(), false))
-            lead_for(waiter, deadline);
-        else
-            follow(waiter, deadline);
-    /* We may have been sent to look at the role, and not have needed it. */
-    if (afar__lead_open())
-        opened();
-    if (thread)
-        block_leave();
-    return woken ? AFAR__WAIT_WOKEN : AFAR__WAIT_TIMEOUT;
-}
-
-afar_code
-afar__wait_refused(afar_error *err)
-{
-    return afar_fail(err, AFAR_RESOURCE_EXHAUSTED,
-                     "%d handlers wait already: no thread is left to run another", MAX_THREADS - 1);
 }
 
 /* ---- life ---- */
@@ -784,10 +613,10 @@ shut_down(void *argument)
     engine.dead = NULL;
     pthread_mutex_unlock(&engine.lock);
     join_dead(dead);
-    while (!afar__lead_take(self(), false))
+    while (!afar__lead_take(afar__engine_self(), false))
         sched_yield();
     afar__core_close();
-    afar__lead_release(self());
+    afar__lead_release(afar__engine_self());
     pthread_mutex_lock(&engine.lock);
     atomic_store(&engine.stopping, false);
     engine.closing = false;

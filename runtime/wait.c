@@ -1,0 +1,215 @@
+/* Waiting.  A thread that must wait takes the poller role if that is open and polls
+ * until what it waits for has come; else it looks on for a while and then parks.
+ *
+ * States of a waiter:
+ *
+ *     WAITING -> WOKEN              what it waits for has come (afar__waiters_wake)
+ *     WAITING -> IN_CORE -> WAITING it is the leader and blocks in the core; waking it
+ *                                   then takes a kick
+ *     WAITING -> PARKED -> WAITING  it sleeps on its own state, and is sent to look
+ *                                   at the role
+ *     PARKED, IN_CORE -> WOKEN      as from WAITING
+ *
+ * Invariants:
+ * - A waiter is woken under the lock of whoever owns its list, and leaves the list
+ *   under the same lock, so it is alive while it is woken.
+ * - Whoever leaves the role open looks for a parked caller afterwards, and whoever
+ *   parks looks at the role afterwards.  Both use sequentially consistent atomics, so
+ *   one of them sees the other.  Whoever was sent to look and does not take the
+ *   role sends the next one. */
+
+#include "runtime/engine.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include "runtime/clock.h"
+#include "runtime/core.h"
+#include "runtime/engine_parts.h"
+#include "runtime/futex.h"
+#include "runtime/lead.h"
+
+#define PARK_WINDOW (50 * AFAR__MICROSECOND)
+
+enum { WAITING, WOKEN, PARKED, IN_CORE };
+
+static struct {
+    pthread_mutex_t lock;
+    afar__waiter *first; /* guarded by lock */
+    atomic_uint count;
+} parked = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* ---- parking ---- */
+
+static void
+unpark_locked(afar__waiter *waiter)
+{
+    *waiter->link_parked = waiter->next_parked;
+    if (waiter->next_parked)
+        waiter->next_parked->link_parked = waiter->link_parked;
+    waiter->link_parked = NULL;
+    atomic_fetch_sub(&parked.count, 1);
+}
+
+/* Sends one parked caller to look at the role.  One that has been woken already
+ * has no use for it; one that is about to park looks by itself. */
+bool
+afar__wake_parked(void)
+{
+    bool found = false;
+
+    if (atomic_load(&parked.count) == 0)
+        return false;
+    pthread_mutex_lock(&parked.lock);
+    while (parked.first && !found) {
+        afar__waiter *waiter = parked.first;
+        unsigned state = PARKED;
+
+        unpark_locked(waiter);
+        if (atomic_compare_exchange_strong(&waiter->state, &state, WAITING))
+            afar__futex_wake(&waiter->state);
+        found = state != WOKEN;
+    }
+    pthread_mutex_unlock(&parked.lock);
+    return found;
+}
+
+/* ---- lists ---- */
+
+void
+afar__waiters_add(afar__waiters *list, afar__waiter *waiter)
+{
+    atomic_store_explicit(&waiter->state, WAITING, memory_order_relaxed);
+    waiter->link_parked = NULL;
+    waiter->next = list->first;
+    waiter->link = &list->first;
+    if (waiter->next)
+        waiter->next->link = &waiter->next;
+    list->first = waiter;
+}
+
+void
+afar__waiters_remove(afar__waiter *waiter)
+{
+    if (!waiter->link)
+        return;
+    *waiter->link = waiter->next;
+    if (waiter->next)
+        waiter->next->link = waiter->link;
+    waiter->link = NULL;
+}
+
+void
+afar__waiters_wake(afar__waiters *list)
+{
+    for (afar__waiter *waiter = list->first; waiter; waiter = waiter->next) {
+        unsigned before = atomic_exchange(&waiter->state, WOKEN);
+
+        if (before == PARKED)
+            afar__futex_wake(&waiter->state);
+        else if (before == IN_CORE)
+            afar__core_kick();
+    }
+}
+
+static bool
+is_woken(afar__waiter *waiter)
+{
+    return atomic_load_explicit(&waiter->state, memory_order_acquire) == WOKEN;
+}
+
+static bool
+caller_stop(void *arg)
+{
+    return is_woken(arg);
+}
+
+/* While the leader blocks in the core, a wake-up must kick it out. */
+static void
+caller_block(void *arg, bool blocked)
+{
+    afar__waiter *waiter = arg;
+    unsigned from = blocked ? WAITING : IN_CORE;
+
+    atomic_compare_exchange_strong(&waiter->state, &from, blocked ? IN_CORE : WAITING);
+}
+
+static void
+lead_for(afar__waiter *waiter, int64_t deadline)
+{
+    afar__engine_lead_taken();
+    while (!is_woken(waiter) &&
+           afar__lead_poll(deadline, caller_stop, waiter, caller_block) == AFAR__POLLED_EVENT)
+        continue;
+    afar__lead_release(afar__engine_self());
+    afar__engine_lead_opened();
+}
+
+static void
+park(afar__waiter *waiter, int64_t deadline)
+{
+    unsigned waiting = WAITING;
+
+    pthread_mutex_lock(&parked.lock);
+    waiter->next_parked = parked.first;
+    waiter->link_parked = &parked.first;
+    if (waiter->next_parked)
+        waiter->next_parked->link_parked = &waiter->next_parked;
+    parked.first = waiter;
+    atomic_fetch_add(&parked.count, 1);
+    if (!afar__lead_open() && atomic_compare_exchange_strong(&waiter->state, &waiting, PARKED)) {
+        pthread_mutex_unlock(&parked.lock);
+        afar__futex_wait(&waiter->state, PARKED, deadline);
+        pthread_mutex_lock(&parked.lock);
+    }
+    if (waiter->link_parked)
+        unpark_locked(waiter);
+    unsigned asleep = PARKED;
+    atomic_compare_exchange_strong(&waiter->state, &asleep, WAITING);
+    pthread_mutex_unlock(&parked.lock);
+}
+
+/* Somebody else is in the core: looks for a while, then sleeps. */
+static void
+follow(afar__waiter *waiter, int64_t deadline)
+{
+    int64_t until = afar__now() + PARK_WINDOW;
+
+    afar__engine_ask_for_lead();
+    if (until > deadline)
+        until = deadline;
+    do {
+        if (is_woken(waiter) || afar__lead_open())
+            return;
+        sched_yield();
+    } while (afar__now() < until);
+    park(waiter, deadline);
+}
+
+afar__wait_result
+afar__wait(afar__waiter *waiter, int64_t deadline)
+{
+    bool woken;
+
+    if (is_woken(waiter))
+        return AFAR__WAIT_WOKEN;
+    if (!afar__engine_block())
+        return AFAR__WAIT_REFUSED;
+    while (!(woken = is_woken(waiter)) && afar__now() < deadline)
+        if (afar__lead_take(afar__engine_self(), false))
+            lead_for(waiter, deadline);
+        else
+            follow(waiter, deadline);
+    /* We may have been sent to look at the role, and not have needed it. */
+    if (afar__lead_open())
+        afar__engine_lead_opened();
+    afar__engine_unblock();
+    return woken ? AFAR__WAIT_WOKEN : AFAR__WAIT_TIMEOUT;
+}
+
+afar_code
+afar__wait_refused(afar_error *err)
+{
+    return afar_fail(err, AFAR_RESOURCE_EXHAUSTED,
+                     "%d handlers wait already: no thread is left to run another", MAX_THREADS - 1);
+}
