@@ -41,9 +41,9 @@ typedef struct idl_field {
     idl_label label;
     bool packed;
     bool deprecated;
-    bool string_as_bytes;            /* pb_c_field: a string kept as bytes */
-    bool has_interface;              /* afar.interface is given */
-    const char *default_text;        /* as protoc gives it; NULL for none */
+    bool string_as_bytes;     /* pb_c_field: a string kept as bytes */
+    bool has_interface;       /* afar.interface is given */
+    const char *default_text; /* as protoc gives it; NULL for none */
     size_t default_length;
     const idl_message *message_type; /* NULL when it is none */
     const idl_enumeration *enum_type;
@@ -161,8 +161,8 @@ typedef struct idl_complaints {
 
 struct idl_file {
     const char *name;
-    const char *package;       /* "" for none */
-    const char *c_package;     /* what stands for it in C names */
+    const char *package;   /* "" for none */
+    const char *c_package; /* what stands for it in C names */
     idl_position c_package_position;
     const char *symbol;        /* account_proto */
     const uint8_t *descriptor; /* the bytes without source_code_info */
@@ -178,7 +178,7 @@ struct idl_file {
     bool proto3;
     bool generate;    /* named on the command line */
     bool no_generate; /* pb_c_file: messages come from elsewhere */
-    bool code_size;         /* optimize_for: tables without names */
+    bool code_size;   /* optimize_for: tables without names */
     bool const_strings;
     bool use_oneof_field_name;
     const char *comment; /* on the file's `syntax` */

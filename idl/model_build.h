@@ -16,13 +16,13 @@ typedef struct idl_type {
 
 typedef struct idl_builder {
     idl_model *model;
-    idl_names *types;   /* ".bank.Entry" -> type */
-    idl_names *files;   /* "bank.proto" -> file */
-    idl_file *file;     /* the one at hand */
-    idl_places *places; /* ... and its */
-    const uint8_t *bytes;  /* ... and its descriptor as it came */
+    idl_names *types;     /* ".bank.Entry" -> type */
+    idl_names *files;     /* "bank.proto" -> file */
+    idl_file *file;       /* the one at hand */
+    idl_places *places;   /* ... and its */
+    const uint8_t *bytes; /* ... and its descriptor as it came */
     size_t length;
-    bool pack_is_set;   /* pb_c_file.gen_pack_helpers is given in it */
+    bool pack_is_set; /* pb_c_file.gen_pack_helpers is given in it */
 } idl_builder;
 
 /* What encloses a declaration. */

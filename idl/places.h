@@ -23,10 +23,10 @@ places_new(idl_pool *pool, const Google__Protobuf__SourceCodeInfo *info);
 
 /* The path with one more step, or with two. */
 idl_path
-path_step(const idl_path *path, int32_t number);
+path_step(const idl_path *parent, int32_t number);
 
 idl_path
-path_item(const idl_path *path, int32_t number, size_t index);
+path_item(const idl_path *parent, int32_t number, size_t index);
 
 /* Where the thing begins. */
 idl_position

@@ -7,7 +7,7 @@
 #include "idl/writer.h"
 
 typedef struct idl_signature {
-    const char *returns;           /* "afar_code" */
+    const char *returns; /* "afar_code" */
     const char *name;
     idl_list parameters;
 } idl_signature;

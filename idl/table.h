@@ -11,7 +11,7 @@
 typedef struct idl_entry {
     const char *name;
     int32_t number;
-    size_t index;                  /* among the things as declared, then in the table */
+    size_t index; /* among the things as declared, then in the table */
     const void *thing;
 } idl_entry;
 

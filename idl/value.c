@@ -124,6 +124,8 @@ value_default(idl_pool *pool, const idl_field *field)
 {
     const char *text = field->default_text;
 
+    if (field->enum_type)
+        return enum_value_name(field);
     switch (field->type) {
     case TYPE(DOUBLE):
         return floating_value(pool, text, false);
@@ -131,8 +133,6 @@ value_default(idl_pool *pool, const idl_field *field)
         return floating_value(pool, text, true);
     case TYPE(BOOL):
         return strcmp(text, "true") ? "0" : "1";
-    case TYPE(ENUM):
-        return enum_value_name(field);
     case TYPE(UINT64):
     case TYPE(FIXED64):
     case TYPE(UINT32):
