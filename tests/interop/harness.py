@@ -50,11 +50,15 @@ from google.rpc import status_pb2 as rpc_status  # noqa: F401 (for the tests)
 
 
 class Server:
-    """A server in a process of its own, ready when the constructor returns."""
+    """A server in a process of its own, ready when the constructor returns.  One
+    that is still there when this process ends, ends with it."""
+
+    running = []
 
     def __init__(self, command, address="127.0.0.1:0", *options):
         self.process = subprocess.Popen(command + [address, *options], stdout=subprocess.PIPE,
                                         text=True)
+        Server.running.append(self)
         line = self.process.stdout.readline()
         if not line.startswith("serving at "):
             self.kill()
@@ -79,6 +83,7 @@ class Server:
     def wait(self):
         status = self.process.wait(PATIENCE)
         self.process.stdout.close()
+        Server.running.remove(self)
         return status
 
     def name(self):
@@ -89,6 +94,12 @@ class Server:
         """A connection that no other channel shares."""
         return grpc.insecure_channel(
             self.address, [("grpc.use_local_subchannel_pool", 1), *options], **more)
+
+
+@atexit.register
+def kill_what_is_left():
+    for server in list(Server.running):
+        server.kill()
 
 
 AFAR_SERVER = [os.path.join(BIN, "echo_server")]

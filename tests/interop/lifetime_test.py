@@ -60,11 +60,17 @@ class Stopping(unittest.TestCase):
 
     def start(self, *options):
         server = Server(self.command, "127.0.0.1:0", *options)
-        self.addCleanup(lambda: server.process.poll() is not None or server.kill())
+        return server
+
+    def start_and_call(self, *options):
+        """It is known to run, and not only to be about to."""
+        server = self.start(*options)
+        with server.channel() as channel:
+            stubs.EchoStub(channel).Unary(pb.Request(), timeout=PATIENCE)
         return server
 
     def test_an_idle_server_ends_at_once(self):
-        server = self.start()
+        server = self.start_and_call()
         start = time.monotonic()
         server.stop()
         self.assertLess(time.monotonic() - start, SOON)

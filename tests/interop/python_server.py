@@ -88,6 +88,7 @@ def fail(failure, context):
     """Ends the call if the request says so."""
     if failure.code == 0:
         return
+    context.done = True
     code = next(c for c in grpc.StatusCode if c.value[0] == failure.code)
     if failure.reason:
         status = harness.rpc_status.Status(code=failure.code, message=failure.message)
@@ -118,7 +119,7 @@ class Echo(stubs.EchoServicer):
         send_metadata(context)
 
     def ended(self, context):
-        if context.code() is None and not getattr(context, "done", False):
+        if not getattr(context, "done", False):
             self.state.gave_up()
 
     def Unary(self, request, context):

@@ -123,6 +123,15 @@ provoke(struct session *session, uint32_t code, const char *message, const char 
     return got;
 }
 
+/* The core words a lost connection as an answer of the server: of these codes only
+ * our own servers can make sure that they are one. */
+static bool
+is_ambiguous(uint32_t code)
+{
+    return code == AFAR_CANCELLED || code == AFAR_DEADLINE_EXCEEDED || code == AFAR_INTERNAL ||
+           code == AFAR_UNAVAILABLE;
+}
+
 TEST(every_code_and_its_message)
 {
     afar_error err = AFAR_ERROR_INIT;
@@ -132,9 +141,10 @@ TEST(every_code_and_its_message)
     for (uint32_t code = 1; code <= 16; code++) {
         CHECK_FAILS(provoke(&session, code, unicode, "", &err), (afar_code)code);
         CHECK_INT(err.code, code);
-        CHECK(err.remote);
-        CHECK_INT(err.outcome, AFAR_OUTCOME_ANSWERED);
         CHECK(strstr(err.message, unicode));
+        CHECK_INT(err.remote, err.outcome == AFAR_OUTCOME_ANSWERED);
+        CHECK(err.outcome == AFAR_OUTCOME_ANSWERED ||
+              (is_ambiguous(code) && err.outcome == AFAR_OUTCOME_UNKNOWN));
         CHECK_INT(afar_error_detail_count(&err), 0);
     }
     CHECK_OK(provoke(&session, 0, "", "", &err));
