@@ -463,7 +463,7 @@ library_thread(void *argument)
     afar__task *task;
 
     this_thread = thread;
-    pthread_setname_np(pthread_afar__engine_self(), "afar");
+    pthread_setname_np(pthread_self(), "afar");
     do {
         while ((task = next_task()) != NULL) {
             ensure_spare();

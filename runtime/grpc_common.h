@@ -56,9 +56,10 @@ afar__grpc_pack(const ProtobufCMessage *message, grpc_byte_buffer *ret_buffer);
 void
 afar__grpc_packed_clear(grpc_byte_buffer *buffer);
 
-/* The bytes of a received buffer in one piece; *ret_copy is to be unreffed. */
-const uint8_t *
-afar__grpc_flat(grpc_byte_buffer *buffer, grpc_slice *ret_copy, size_t *ret_length);
+/* The bytes of a received message in one piece, inflated if need be, to be unreffed.
+ * RESOURCE_EXHAUSTED over `limit` bytes. */
+afar_code
+afar__grpc_flat(grpc_byte_buffer *buffer, size_t limit, grpc_slice *ret_bytes, afar_error *err);
 
 /* ---- metadata ---- */
 

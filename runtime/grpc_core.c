@@ -18,6 +18,7 @@
 #include <grpc/support/time.h>
 
 #include "runtime/clock.h"
+#include "runtime/inflate.h"
 #include "runtime/metadata.h"
 
 #if defined(__SANITIZE_THREAD__)
@@ -230,26 +231,40 @@ afar__grpc_packed_clear(grpc_byte_buffer *buffer)
     grpc_slice_buffer_destroy(&buffer->data.raw.slice_buffer);
 }
 
-const uint8_t *
-afar__grpc_flat(grpc_byte_buffer *buffer, grpc_slice *ret_copy, size_t *ret_length)
+static grpc_slice
+join(grpc_byte_buffer *buffer)
 {
     grpc_slice_buffer *slices = &buffer->data.raw.slice_buffer;
+    grpc_byte_buffer_reader reader;
+    grpc_slice joined;
 
-    if (buffer->data.raw.compression == GRPC_COMPRESS_NONE && slices->count == 1) {
-        *ret_copy = grpc_slice_ref(slices->slices[0]);
-    } else {
-        grpc_byte_buffer_reader reader;
+    if (slices->count == 1)
+        return grpc_slice_ref(slices->slices[0]);
+    if (!grpc_byte_buffer_reader_init(&reader, buffer))
+        return grpc_empty_slice();
+    joined = grpc_byte_buffer_reader_readall(&reader);
+    grpc_byte_buffer_reader_destroy(&reader);
+    return joined;
+}
 
-        if (!grpc_byte_buffer_reader_init(&reader, buffer)) {
-            *ret_copy = grpc_empty_slice();
-            *ret_length = 0;
-            return NULL;
-        }
-        *ret_copy = grpc_byte_buffer_reader_readall(&reader);
-        grpc_byte_buffer_reader_destroy(&reader);
+afar_code
+afar__grpc_flat(grpc_byte_buffer *buffer, size_t limit, grpc_slice *ret_bytes, afar_error *err)
+{
+    grpc_slice bytes = join(buffer);
+    uint8_t *data = NULL;
+    size_t length = 0;
+    afar_code code;
+
+    if (buffer->data.raw.compression == GRPC_COMPRESS_NONE) {
+        *ret_bytes = bytes;
+        return AFAR_OK;
     }
-    *ret_length = GRPC_SLICE_LENGTH(*ret_copy);
-    return GRPC_SLICE_START_PTR(*ret_copy);
+    code = afar__inflate(GRPC_SLICE_START_PTR(bytes), GRPC_SLICE_LENGTH(bytes), limit, &data,
+                         &length, err);
+    grpc_slice_unref(bytes);
+    if (!code)
+        *ret_bytes = grpc_slice_new(data, length, free);
+    return code;
 }
 
 /* ---- metadata ---- */

@@ -327,7 +327,10 @@ stream_error(afar_call *call, afar__pipe_result result, const char *what, afar_e
 {
     if (result == AFAR__PIPE_REFUSED)
         return afar__wait_refused(err);
-    if (atomic_load(&call->cancelled) || result == AFAR__PIPE_OVER)
+    /* The end of the stream may be seen before the core says why. */
+    if (result == AFAR__PIPE_OVER)
+        afar__call_cancel(call);
+    if (atomic_load(&call->cancelled))
         return afar_fail(err, AFAR_CANCELLED, "%s: the caller has gone", call->method->path);
     return afar_fail(err, AFAR_DEADLINE_EXCEEDED, "%s: %s", call->method->path, what);
 }
@@ -353,25 +356,36 @@ send_message(afar_call *call, const ProtobufCMessage *message, int64_t deadline,
     return stream_error(call, result, "the caller does not take what was sent", err);
 }
 
+/* A message's bytes, and the message. */
+static afar_code
+decode(afar__incoming *incoming, grpc_byte_buffer *buffer, afar__arena *arena,
+       ProtobufCMessage **ret_message, afar_error *err)
+{
+    const afar_message_limits *limits = &incoming->port->node->limits;
+    grpc_slice bytes;
+    afar_code code = afar__grpc_flat(buffer, limits->max_bytes, &bytes, err);
+
+    if (code)
+        return code;
+    code = afar__decode(incoming->base.method->request, GRPC_SLICE_START_PTR(bytes),
+                        GRPC_SLICE_LENGTH(bytes), limits, arena, ret_message, err);
+    grpc_slice_unref(bytes);
+    return code;
+}
+
 static afar_code
 decode_item(afar__incoming *incoming, grpc_byte_buffer *buffer,
             const ProtobufCMessage **ret_message, afar_error *err)
 {
-    const afar_node *node = incoming->port->node;
     ProtobufCMessage *message = NULL;
-    grpc_slice flat;
-    size_t length;
-    const uint8_t *data = afar__grpc_flat(buffer, &flat, &length);
     afar_code code;
 
     if (incoming->item)
         afar__arena_reset(incoming->item);
     else
         incoming->item = afar__arena_new(FIRST_CHUNK);
-    code = incoming->item ? afar__decode(incoming->base.method->request, data, length,
-                                         &node->limits, incoming->item, &message, err)
+    code = incoming->item ? decode(incoming, buffer, incoming->item, &message, err)
                           : afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a message");
-    grpc_slice_unref(flat);
     grpc_byte_buffer_destroy(buffer);
     if (!code)
         *ret_message = message;
@@ -443,25 +457,17 @@ request_came(afar__tag *tag, bool ok)
     afar__incoming *incoming = OF_TAG(tag, request_tag);
     afar_call *call = &incoming->base;
     ProtobufCMessage *request = NULL;
-    grpc_slice flat;
-    size_t length;
-    const uint8_t *data;
     afar_code code;
 
-    if (!ok || !incoming->payload) {
-        afar_call_fail(call, AFAR_INTERNAL, "%s: no request came", call->method->path);
+    if (ok && incoming->payload)
+        code = decode(incoming, incoming->payload, call->arena, &request, &call->error);
+    else
+        code = afar_call_fail(call, AFAR_INTERNAL, "%s: no request came", call->method->path);
+    call->request = request;
+    if (code)
         afar__call_refuse(call);
-    } else {
-        data = afar__grpc_flat(incoming->payload, &flat, &length);
-        code = afar__decode(call->method->request, data, length, &incoming->port->node->limits,
-                            call->arena, &request, &call->error);
-        grpc_slice_unref(flat);
-        call->request = request;
-        if (code)
-            afar__call_refuse(call);
-        else
-            afar__host_deliver(call);
-    }
+    else
+        afar__host_deliver(call);
     unref(incoming);
 }
 

@@ -272,7 +272,7 @@ fill_error(afar__outgoing *out, afar_error *err)
     else if (code == AFAR_DEADLINE_EXCEEDED)
         afar__outgoing_fail(out, err, code, AFAR_OUTCOME_UNKNOWN, "no answer before the deadline");
     else if (from_peer && code != AFAR_CANCELLED)
-        afar__fail_outcome(err, code, AFAR_OUTCOME_UNKNOWN, true, "%s", text);
+        afar__fail_outcome(err, code, AFAR_OUTCOME_UNKNOWN, false, "%s", text);
     else
         afar__outgoing_fail(out, err, code, AFAR_OUTCOME_UNKNOWN, "%s", text);
     gpr_free(text);

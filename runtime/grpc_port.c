@@ -48,6 +48,7 @@ make_server(const afar_node *node, const afar__port_options *options)
         { GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, max_bytes },
         { GRPC_ARG_MAX_CONCURRENT_STREAMS, (int)options->max_streams },
         { GRPC_ARG_ENABLE_CHANNELZ, 0 },
+        { GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0 }, /* inflate.c does it */
         { GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, MIN_PING_MS },
         { GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1 },
     };

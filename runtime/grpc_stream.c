@@ -202,14 +202,15 @@ static afar_code
 decode(struct stream *stream, grpc_byte_buffer *buffer, ProtobufCMessage **ret_message,
        afar_error *err)
 {
-    grpc_slice flat;
-    size_t length;
-    const uint8_t *data = afar__grpc_flat(buffer, &flat, &length);
-    afar_code code =
-        afar__decode_message(stream->base.method->reply, data, length,
-                             &afar__link_node(stream->out.link)->limits, ret_message, err);
+    const afar_message_limits *limits = &afar__link_node(stream->out.link)->limits;
+    grpc_slice bytes;
+    afar_code code = afar__grpc_flat(buffer, limits->max_bytes, &bytes, err);
 
-    grpc_slice_unref(flat);
+    if (!code) {
+        code = afar__decode_message(stream->base.method->reply, GRPC_SLICE_START_PTR(bytes),
+                                    GRPC_SLICE_LENGTH(bytes), limits, ret_message, err);
+        grpc_slice_unref(bytes);
+    }
     grpc_byte_buffer_destroy(buffer);
     if (code)
         grpc_call_cancel(stream->out.call, NULL);

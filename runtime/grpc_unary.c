@@ -43,19 +43,20 @@ take(afar_future *future, ProtobufCMessage **ret_reply, afar_error *err)
 {
     struct unary *unary = unary_of(future);
     afar_code code = afar__outgoing_result(&unary->out, err);
-    const uint8_t *data;
-    grpc_slice flat;
-    size_t length;
+    const afar_message_limits *limits = &afar__link_node(unary->out.link)->limits;
+    grpc_slice bytes;
 
     if (code)
         return code;
     if (!unary->reply)
         return afar__outgoing_fail(&unary->out, err, AFAR_INTERNAL, AFAR_OUTCOME_ANSWERED,
                                    "the call ended well, but without a reply");
-    data = afar__grpc_flat(unary->reply, &flat, &length);
-    code = afar__decode_message(future->method->reply, data, length,
-                                &afar__link_node(unary->out.link)->limits, ret_reply, err);
-    grpc_slice_unref(flat);
+    code = afar__grpc_flat(unary->reply, limits->max_bytes, &bytes, err);
+    if (!code) {
+        code = afar__decode_message(future->method->reply, GRPC_SLICE_START_PTR(bytes),
+                                    GRPC_SLICE_LENGTH(bytes), limits, ret_reply, err);
+        grpc_slice_unref(bytes);
+    }
     if (code && err)
         err->outcome = AFAR_OUTCOME_ANSWERED;
     return code;

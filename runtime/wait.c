@@ -211,5 +211,6 @@ afar_code
 afar__wait_refused(afar_error *err)
 {
     return afar_fail(err, AFAR_RESOURCE_EXHAUSTED,
-                     "%d handlers wait already: no thread is left to run another", MAX_THREADS - 1);
+                     "%d handlers wait already: no thread is left to run another",
+                     AFAR__MAX_THREADS - 1);
 }

@@ -322,6 +322,9 @@ stop_parts(afar_server *server)
     atomic_store(&server->takes, NULL);
     if (server->acceptor)
         afar__acceptor_stop(server->acceptor);
+    /* At once, so that a successor can have the addresses while we drain. */
+    for (size_t i = 0; i < server->listener_count; i++)
+        afar__listen_close(&server->listeners[i]);
     afar__port_stop(server->port, afar__now() + grace * AFAR__MILLISECOND);
     if (server->acceptor)
         afar__acceptor_shutdown_all(server->acceptor);
