@@ -214,12 +214,15 @@ afar_future_close(afar_future *future)
 {
     if (!future || afar__engine_forked())
         return;
-    if (!afar_future_done(future))
-        future->ops->cancel(future);
     pthread_mutex_lock(&future->lock);
     if (future->closed)
         afar__misuse("afar_future_close: the future of %s is closed twice", future->method->path);
     future->closed = true;
+    pthread_mutex_unlock(&future->lock);
+    /* Only now: the end that this brings about is not to be told. */
+    if (!afar_future_done(future))
+        future->ops->cancel(future);
+    pthread_mutex_lock(&future->lock);
     close_callback_locked(future);
     pthread_mutex_unlock(&future->lock);
     unref(future);
