@@ -78,7 +78,8 @@ afar_server_start(afar_server *server, afar_error *err);
 
 /* Serves until afar_server_stop, SIGTERM or SIGINT, then stops accepting, lets
  * running calls finish within the grace time, and cancels what is left.  The
- * signals are caught only while this runs. */
+ * signals are caught only while this runs, in one server at a time; one that comes
+ * before has its usual effect. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_server_run(afar_server *server, afar_error *err);
 
