@@ -2,8 +2,8 @@
 #define FAULTS_H
 
 /* malloc, calloc and realloc of the test program, counted, and made to fail.  Under
- * a sanitizer, which has its own, nothing fails and faults_can is false: a test
- * that needs them returns. */
+ * a sanitizer or valgrind, which have their own, nothing fails and faults_can is
+ * false: a test that needs them returns. */
 
 #include <stdbool.h>
 #include <stddef.h>
