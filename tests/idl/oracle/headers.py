@@ -199,7 +199,7 @@ def deprecated_members(text):
         member = re.search(r"(\w+)\s+PROTOBUF_C__DEPRECATED;", line)
         if member:
             found.append(f"{struct}.{member.group(1)}")
-    return found
+    return sorted(found)
 
 
 def plain(name):

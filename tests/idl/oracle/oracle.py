@@ -15,6 +15,8 @@ alone/   files that protoc-gen-c refuses or miscompiles: our code must compile, 
          what the .proto says, and agree with Python's protobuf; x.c, beside x.proto,
          uses it as a person would.
 
+random/  files made up by maker.py, from --seed; held to the same as both/.
+
 Services are taken out of what protoc-gen-c sees: it makes stubs for them that we do
 not.  So are the types X_Closure that it makes for each message, for these stubs
 alone.  A difference is one line: the file, the C name with its member, what it is
@@ -38,13 +40,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from google.protobuf import descriptor_pb2  # noqa: E402
 
 import headers  # noqa: E402
+import maker  # noqa: E402
 import wire  # noqa: E402
 
 warnings.simplefilter("error")  # Python's protobuf only warns of some bad bytes
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parents[2]
-SEED, RANDOM_MESSAGES = 20, 12
+SEED, RANDOM_MESSAGES, RANDOM_FILES = 20, 12, 10
 MOST_LINES = 200
 SCALARS = set(range(1, 19)) - {9, 10, 11, 12}  # the numbers of types that can be packed
 
@@ -293,8 +296,7 @@ class Suite:
             if line.startswith("= "):
                 _, symbol, name = line.split()
                 if name == "-":
-                    name = next(one for one in messages if headers.plain(one) ==
-                                headers.plain(symbol[:-len("__descriptor")]))
+                    name = self.name_of_symbol(messages, symbol)
                 fields[symbol] = (name, [])
             else:
                 fields[symbol][1].append(line)
@@ -302,6 +304,15 @@ class Suite:
         for name in sorted(missing):
             self.report(file, f"{name}: has no descriptor in C")
         return fields
+
+    @staticmethod
+    def name_of_symbol(messages, symbol):
+        """For descriptors without names; the C name tells, unless c_package is set."""
+        wanted = headers.plain(symbol[:-len("__descriptor")])
+        found = [name for name in messages if headers.plain(name) == wanted]
+        if len(found) != 1:
+            raise Failure(f"{symbol} could be any of {found}")
+        return found[0]
 
     def check_fields(self, file, fields):
         for symbol, (name, lines) in fields.items():
@@ -325,11 +336,12 @@ class Suite:
     def check_wire(self, file, libraries, fields):
         """C to Python and Python to C; both must understand the same."""
         symbols = [symbol + "\n" for symbol in fields]
-        for line in self.twin(file, "random", libraries, symbols, str(SEED), str(RANDOM_MESSAGES)):
+        for line in self.twin(file, "random", libraries, symbols, str(self.tools.seed),
+                              str(RANDOM_MESSAGES)):
             symbol, data, text = line.split(" ", 2)
             self.check_text(file, fields[symbol][0], data, text, "what C packs")
 
-        rng = random.Random(SEED)
+        rng = random.Random(self.tools.seed)
         sent = []
         for symbol, (name, _) in fields.items():
             if not self.wire.is_map_entry(name):
@@ -453,9 +465,11 @@ def suites(tools):
     shipped = [f"google/protobuf/{path.name}"
                for path in sorted((tools.include / "google/protobuf").glob("*.proto"))]
     shipped.append("google/protobuf/compiler/plugin.proto")
-    bank = SOURCE / "examples/bank"
+    bank, made = SOURCE / "examples/bank", tools.work / "made"
     return [
         (make("both", shipped + ["account.proto", "afar/ref.proto"], [bank]),
+         lambda suite: suite.compare(without_services)),
+        (Suite(tools, "random", maker.write_files(made, tools.seed, tools.random), [made, tools.include]),
          lambda suite: suite.compare(without_services)),
         (make("recast"), lambda suite: suite.compare(recast_to_proto2)),
         (make("alone"), lambda suite: suite.only_ours()),
@@ -472,6 +486,8 @@ def parse_arguments():
     parser.add_argument("--cxx", default="g++")
     parser.add_argument("--include", type=Path, default=Path("/usr/include"),
                         help="where protobuf's own .proto files are")
+    parser.add_argument("--seed", type=int, default=SEED, help="of random files and messages")
+    parser.add_argument("--random", type=int, default=RANDOM_FILES, help="how many random files")
     parser.add_argument("files", nargs="*", help="only these, such as both/maps.proto")
     tools = parser.parse_args()
     tools.work = tools.work.absolute()

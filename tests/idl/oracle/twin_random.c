@@ -287,7 +287,9 @@ new_message(const ProtobufCMessageDescriptor *descriptor)
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
         char *member = (char *)message + field->offset;
-        if (field->default_value && field->type == PROTOBUF_C_TYPE_STRING)
+        if (field->default_value && field->type == PROTOBUF_C_TYPE_STRING &&
+            field->label != PROTOBUF_C_LABEL_REPEATED &&
+            !(field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
             memcpy(member, &field->default_value, sizeof field->default_value);
     }
     return message;
