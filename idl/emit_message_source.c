@@ -225,6 +225,28 @@ write_field_part(idl_writer *writer, const idl_message *message)
 }
 
 static void
+write_init_body(idl_writer *writer, const idl_message *message)
+{
+    idl_pool *pool = writer->pool;
+
+    write_pair(writer, pool_format(pool, "    static const %s initial =", message->c_type),
+               pool_format(pool, "%s__INIT", message->upper), 8, ";\n\n    *message = initial;\n");
+}
+
+/* Without an init function the library fills a fresh message from the tables, and
+ * what it does for a oneof with defaults crashes when the message is read. */
+static void
+write_private_init(idl_writer *writer, const idl_message *message)
+{
+    idl_signature signature = message_signature(writer->pool, message, MESSAGE_INIT);
+
+    signature.returns = "static void";
+    write_signature(writer, &signature, ")\n{\n");
+    write_init_body(writer, message);
+    write_text(writer, "}\n\n");
+}
+
+static void
 write_message_descriptor(idl_writer *writer, const idl_message *message)
 {
     idl_pool *pool = writer->pool;
@@ -236,10 +258,7 @@ write_message_descriptor(idl_writer *writer, const idl_message *message)
                            { "c_name", table_string(pool, file, message->c_type) },
                            { "type", message->c_type },
                            { "package", table_string(pool, file, file->package) },
-                           { "init", message->has_init
-                                         ? pool_format(pool, "(ProtobufCMessageInit)%s__init",
-                                                       message->lower)
-                                         : "NULL" },
+
                            { NULL, NULL } };
 
     write_template(writer, words,
@@ -249,18 +268,9 @@ write_message_descriptor(idl_writer *writer, const idl_message *message)
                    "    $c_name$, $package$,\n"
                    "    sizeof($type$),\n"
                    "    $fields$,\n"
-                   "    $init$,\n"
+                   "    (ProtobufCMessageInit)$lower$__init,\n"
                    "    NULL, NULL, NULL\n"
                    "};\n");
-}
-
-static void
-write_init_body(idl_writer *writer, const idl_message *message)
-{
-    idl_pool *pool = writer->pool;
-
-    write_pair(writer, pool_format(pool, "    static const %s initial =", message->c_type),
-               pool_format(pool, "%s__INIT", message->upper), 8, ";\n\n    *message = initial;\n");
 }
 
 /* What stands in the other functions, with a word for each name. */
@@ -311,6 +321,8 @@ write_message(idl_writer *writer, const idl_message *message)
     emit_section(writer, message->full_name, NULL);
     write_text(writer, "\n");
     write_defaults(writer, message);
+    if (!message->has_init)
+        write_private_init(writer, message);
     write_message_descriptor(writer, message);
     write_functions(writer, message);
 }

@@ -162,6 +162,14 @@ opt__renamed__packed__free_unpacked(Opt__Renamed__Packed *message, ProtobufCAllo
 
 /* ==== options.in.proto.Renamed.Unpacked ==== */
 
+static void
+opt__renamed__unpacked__init(Opt__Renamed__Unpacked *message)
+{
+    static const Opt__Renamed__Unpacked initial = OPT__RENAMED__UNPACKED__INIT;
+
+    *message = initial;
+}
+
 static const ProtobufCFieldDescriptor opt__renamed__unpacked__fields[] = {
     { "name", 1, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_STRING,
       0, offsetof(Opt__Renamed__Unpacked, name),
@@ -184,6 +192,6 @@ const ProtobufCMessageDescriptor opt__renamed__unpacked__descriptor = {
     1, opt__renamed__unpacked__fields,
     opt__renamed__unpacked__fields_by_name,
     1, opt__renamed__unpacked__ranges,
-    NULL,
+    (ProtobufCMessageInit)opt__renamed__unpacked__init,
     NULL, NULL, NULL
 };
