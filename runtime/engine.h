@@ -114,6 +114,11 @@ typedef enum afar__wait_result {
 afar__wait_result
 afar__wait(afar__waiter *waiter, int64_t deadline);
 
+/* Takes one event from the core if the role is open and one is there: for what has
+ * most likely come already, and is cheaper than a wait.  False if there was none. */
+bool
+afar__glance(void);
+
 /* The error for a wait that was refused. */
 afar_code
 afar__wait_refused(afar_error *err);

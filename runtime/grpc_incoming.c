@@ -594,6 +594,9 @@ came(afar__tag *tag, bool ok)
         retire(incoming);
         return;
     }
+    /* Before anything of this call lets the core read on: a call that waits for a
+     * request gets it then, and not one that comes after it. */
+    afar__incoming_request(port);
     if (!incoming->base.arena)
         incoming->base.arena = afar__arena_new(FIRST_CHUNK);
     if (incoming->base.arena) {
@@ -602,7 +605,6 @@ came(afar__tag *tag, bool ok)
         afar_fail(&incoming->base.error, AFAR_RESOURCE_EXHAUSTED, "no memory for a call");
         afar__call_refuse(&incoming->base);
     }
-    afar__incoming_request(port);
 }
 
 static afar__incoming *

@@ -14,6 +14,8 @@
 
 #include "runtime/grpc_pipe.h"
 
+#define MOST_GLANCES_OFF 63
+
 struct afar__parcel {
     afar__parcel *next;
     size_t bytes;
@@ -238,6 +240,27 @@ pop_locked(afar__pipe *pipe)
     return buffer;
 }
 
+/* In a busy stream the next message is in the core already when it is asked for: one
+ * look costs less than giving the turn up and waiting.  Where looks find nothing
+ * they become rare. */
+static void
+glance_locked(afar__pipe *pipe)
+{
+    bool found;
+
+    if (pipe->glances_off > 0) {
+        pipe->glances_off--;
+        return;
+    }
+    pthread_mutex_unlock(&pipe->lock);
+    found = afar__glance();
+    pthread_mutex_lock(&pipe->lock);
+    pipe->glances_missed = found ? 0 : pipe->glances_missed * 2 + 1;
+    if (pipe->glances_missed > MOST_GLANCES_OFF)
+        pipe->glances_missed = MOST_GLANCES_OFF;
+    pipe->glances_off = pipe->glances_missed;
+}
+
 afar__pipe_result
 afar__pipe_receive(afar__pipe *pipe, int64_t deadline, const afar__pipe_pause *pause,
                    grpc_byte_buffer **ret_buffer)
@@ -247,6 +270,8 @@ afar__pipe_receive(afar__pipe *pipe, int64_t deadline, const afar__pipe_pause *p
     bool paused = false;
 
     pthread_mutex_lock(&pipe->lock);
+    if (!pipe->arrived && !pipe->eof)
+        glance_locked(pipe);
     while (!pipe->arrived && !pipe->eof && waited == AFAR__WAIT_WOKEN)
         waited = wait_locked(pipe, deadline, pause, &paused);
     if (pipe->arrived) {

@@ -40,6 +40,8 @@ typedef struct afar__pipe {
     grpc_byte_buffer *incoming;
     afar__parcel *arrived, **arrived_last;
     size_t arrived_bytes;
+    unsigned glances_off; /* so many receives wait without a glance first (grpc_pipe.c) */
+    unsigned glances_missed;
     bool eof;    /* nothing more comes */
     bool broken; /* and that is not how the peer meant it */
 

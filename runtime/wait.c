@@ -207,6 +207,22 @@ afar__wait(afar__waiter *waiter, int64_t deadline)
     return woken ? AFAR__WAIT_WOKEN : AFAR__WAIT_TIMEOUT;
 }
 
+bool
+afar__glance(void)
+{
+    afar__event event;
+    bool found;
+
+    if (!afar__lead_take(afar__engine_self(), false))
+        return false;
+    found = afar__core_next(0, &event);
+    if (found)
+        afar__core_dispatch(event);
+    afar__lead_release(afar__engine_self());
+    afar__engine_lead_opened();
+    return found;
+}
+
 afar_code
 afar__wait_refused(afar_error *err)
 {
