@@ -309,7 +309,7 @@ afar__acceptor_start(afar__acceptor *acceptor, afar_error *err)
 static afar_code
 adopt_locked(afar__acceptor *acceptor, int fd, int watch, afar_error *err)
 {
-    afar__peer_info peer;
+    afar__peer_info peer = { .uid = -1, .pid = -1 };
 
     if (acceptor->stopping)
         return afar_fail(err, AFAR_FAILED_PRECONDITION, "connections are no longer accepted");

@@ -176,17 +176,14 @@ afar__connections_leave(afar__connections *all, afar__connection *connection)
     pthread_mutex_unlock(&all->lock);
 }
 
+/* Ends a connection that is in no list any more. */
 static void
 end_locked(afar__connections *all, afar__connection *connection)
 {
     watch(all, EPOLL_CTL_DEL, connection, 0);
     close(connection->watch);
-    if (connection->state == AFAR__CONNECTION_SERVED) {
-        list_remove(&all->served, connection);
-    } else {
-        list_remove(&all->unserved, connection);
+    if (connection->state != AFAR__CONNECTION_SERVED)
         close(connection->fd);
-    }
     connection->state = AFAR__CONNECTION_ENDED;
     all->count--;
     if (all->numbers[connection->fd] != connection)
@@ -196,17 +193,31 @@ end_locked(afar__connections *all, afar__connection *connection)
 void
 afar__connections_end(afar__connections *all, afar__connection *connection)
 {
+    bool served = connection->state == AFAR__CONNECTION_SERVED;
+
     pthread_mutex_lock(&all->lock);
+    list_remove(served ? &all->served : &all->unserved, connection);
     end_locked(all, connection);
     pthread_mutex_unlock(&all->lock);
+}
+
+static void
+end_list_locked(afar__connections *all, afar__connection_list *list)
+{
+    afar__connection *next, *connection = list->first;
+
+    *list = (afar__connection_list){ NULL, NULL };
+    for (; connection; connection = next) {
+        next = connection->next;
+        end_locked(all, connection);
+    }
 }
 
 void
 afar__connections_end_unserved(afar__connections *all)
 {
     pthread_mutex_lock(&all->lock);
-    while (all->unserved.first)
-        end_locked(all, all->unserved.first);
+    end_list_locked(all, &all->unserved);
     pthread_mutex_unlock(&all->lock);
 }
 
@@ -273,10 +284,9 @@ afar__connections_init(afar__connections *all, int epoll, unsigned limit)
 void
 afar__connections_clear(afar__connections *all)
 {
-    afar__connections_end_unserved(all);
     pthread_mutex_lock(&all->lock);
-    while (all->served.first)
-        end_locked(all, all->served.first);
+    end_list_locked(all, &all->unserved);
+    end_list_locked(all, &all->served);
     pthread_mutex_unlock(&all->lock);
     for (size_t i = 0; i < all->number_count; i++)
         free(all->numbers[i]);

@@ -5,7 +5,7 @@
  * is taken from a backlog that cannot be served.  When nothing can be accepted the
  * doors are closed, since a door with somebody before it would wake the thread at
  * once again; they are tried again when a connection has ended or the back-off is over.
- * The episode is over when a backlog is found empty; it is logged once.
+ * The episode is over when nobody waits at any door; it is logged once.
  *
  *     open -> closed     back_off
  *     closed -> open     afar__doors_retry
@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,11 +52,23 @@ back_off(afar__doors *doors, int error)
         set_door(doors, EPOLL_CTL_MOD, i, 0);
 }
 
+/* Accepting fails for lack of a descriptor also when there is nothing to accept. */
+static bool
+somebody_waits(const afar__doors *doors)
+{
+    for (size_t i = 0; i < doors->count; i++) {
+        struct pollfd door = { .fd = doors->fds[i], .events = POLLIN };
+
+        if (poll(&door, 1, 0) > 0)
+            return true;
+    }
+    return false;
+}
+
 static void
 recover(afar__doors *doors)
 {
-    if (doors->exhausted)
-        afar__log(AFAR_LOG_INFO, "new connections are accepted again");
+    afar__log(AFAR_LOG_INFO, "new connections are accepted again");
     doors->exhausted = false;
 }
 
@@ -101,7 +114,7 @@ is_of_connection(int error)
 static void
 add(afar__doors *doors, int fd, int watch, const char *address)
 {
-    afar__peer_info peer;
+    afar__peer_info peer = { .uid = -1, .pid = -1 };
 
     afar__peer_learn(fd, address, &peer);
     switch (afar__connections_add(doors->connections, fd, watch, &peer, doors->silent_ms)) {
@@ -139,31 +152,37 @@ welcome(afar__doors *doors, int fd, const struct sockaddr_storage *from)
     add(doors, fd, watch, address);
 }
 
+/* Returns 0 if there may be more, or an errno. */
+static int
+accept_one(afar__doors *doors, int door)
+{
+    struct sockaddr_storage from = { .ss_family = AF_UNIX };
+    socklen_t length = sizeof from;
+
+    if (!have_spare(doors))
+        return errno;
+    int fd = accept4(door, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return is_of_connection(errno) ? 0 : errno;
+    welcome(doors, fd, &from);
+    return 0;
+}
+
 static void
 accept_some(afar__doors *doors, int door)
 {
-    for (int i = 0; i < BURST && !doors->closed; i++) {
-        struct sockaddr_storage from = { .ss_family = AF_UNIX };
-        socklen_t length = sizeof from;
+    int error = 0;
 
-        if (!have_spare(doors)) {
-            back_off(doors, errno);
-            return;
-        }
-        int fd = accept4(door, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            welcome(doors, fd, &from);
-        } else if (errno == EAGAIN) {
-            recover(doors);
-            return;
-        } else if (!is_of_connection(errno)) {
-            back_off(doors, errno);
-        }
-    }
+    for (int i = 0; !error && !doors->closed && i < BURST; i++)
+        error = accept_one(doors, door);
+    if (error && error != EAGAIN && somebody_waits(doors))
+        back_off(doors, error);
+    else if (error && doors->exhausted && !somebody_waits(doors))
+        recover(doors);
 }
 
-/* Accepting is tried before the doors are open: it shows whether the episode is over
- * though nobody may be waiting. */
+/* Accepting is tried first: it shows whether the episode is over, also when nobody
+ * waits any more. */
 void
 afar__doors_retry(afar__doors *doors)
 {

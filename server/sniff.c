@@ -21,9 +21,9 @@ struct beginning {
     afar__sniff_kind kind;
 };
 
-#define BEGINNING(bytes, kind)                                                                     \
+#define BEGINNING(text, kind)                                                                      \
     {                                                                                              \
-        bytes, sizeof bytes - 1, kind                                                              \
+        (text), sizeof(text) - 1, (kind)                                                           \
     }
 
 static const struct beginning beginnings[] = {

@@ -192,7 +192,7 @@ owner_end(int fd)
 int
 client_open(const afar__listener *listener)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
     socklen_t length = sizeof address;
 
     CHECK_INT(getsockname(listener->fd, (struct sockaddr *)&address, &length), 0);

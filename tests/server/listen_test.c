@@ -200,13 +200,15 @@ struct place {
     char text[80];
 };
 
-static void
-place_open(struct place *place)
+static struct place
+place_open(void)
 {
-    snprintf(place->folder, sizeof place->folder, "/tmp/listen-XXXXXX");
-    CHECK(mkdtemp(place->folder) != NULL);
-    snprintf(place->path, sizeof place->path, "%s/socket", place->folder);
-    snprintf(place->text, sizeof place->text, "unix:%s", place->path);
+    struct place place = { .folder = "/tmp/listen-XXXXXX" };
+
+    CHECK(mkdtemp(place.folder) != NULL);
+    snprintf(place.path, sizeof place.path, "%s/socket", place.folder);
+    snprintf(place.text, sizeof place.text, "unix:%s", place.path);
+    return place;
 }
 
 /* Nothing may be left in it. */
@@ -235,10 +237,9 @@ TEST(unix_socket_is_its_owners_only)
     for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++) {
         afar_error err = AFAR_ERROR_INIT;
         afar__listener listener = AFAR__LISTENER_INIT;
-        struct place place;
+        struct place place = place_open();
         struct stat state;
 
-        place_open(&place);
         umask(masks[i]);
         CHECK_OK(open_at(place.text, false, &listener, &err));
         CHECK_INT(umask(masks[i]), masks[i]);
@@ -258,9 +259,8 @@ TEST(stale_socket_is_replaced)
 {
     afar_error err = AFAR_ERROR_INIT;
     afar__listener listener = AFAR__LISTENER_INIT;
-    struct place place;
+    struct place place = place_open();
 
-    place_open(&place);
     leave_stale(&place, SOCK_STREAM);
     CHECK_OK(open_at(place.text, false, &listener, &err));
     check_reachable(&listener);
@@ -272,9 +272,8 @@ TEST(live_socket_is_left_alone)
 {
     afar_error err = AFAR_ERROR_INIT;
     afar__listener first = AFAR__LISTENER_INIT, second = AFAR__LISTENER_INIT;
-    struct place place;
+    struct place place = place_open();
 
-    place_open(&place);
     CHECK_OK(open_at(place.text, false, &first, &err));
     CHECK_FAILS(open_at(place.text, false, &second, &err), AFAR_ALREADY_EXISTS);
     CHECK(strstr(err.message, "somebody listens there already") != NULL);
@@ -291,9 +290,8 @@ TEST(live_socket_with_a_full_backlog_is_left_alone)
 {
     afar_error err = AFAR_ERROR_INIT;
     afar__listener first = AFAR__LISTENER_INIT, second = AFAR__LISTENER_INIT;
-    struct place place;
+    struct place place = place_open();
 
-    place_open(&place);
     CHECK_OK(open_at(place.text, false, &first, &err));
     CHECK_INT(listen(first.fd, 0), 0);
     int client = client_open(&first);
@@ -311,9 +309,8 @@ TEST(socket_of_another_type_is_left_alone)
     afar__listener listener = AFAR__LISTENER_INIT;
     struct sockaddr_un path = { .sun_family = AF_UNIX };
     int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-    struct place place;
+    struct place place = place_open();
 
-    place_open(&place);
     snprintf(path.sun_path, sizeof path.sun_path, "%s", place.path);
     CHECK_INT(bind(fd, (struct sockaddr *)&path, sizeof path), 0);
     CHECK_FAILS(open_at(place.text, false, &listener, &err), AFAR_ALREADY_EXISTS);
@@ -327,10 +324,9 @@ TEST(other_files_are_left_alone)
 {
     afar_error err = AFAR_ERROR_INIT;
     afar__listener listener = AFAR__LISTENER_INIT;
-    struct place place;
+    struct place place = place_open();
     struct stat state;
 
-    place_open(&place);
     close(open(place.path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
     CHECK_FAILS(open_at(place.text, false, &listener, &err), AFAR_ALREADY_EXISTS);
     CHECK(strstr(err.message, "a file that is not a socket is there") != NULL);
@@ -349,9 +345,8 @@ TEST(only_its_own_file_is_removed)
 {
     afar_error err = AFAR_ERROR_INIT;
     afar__listener first = AFAR__LISTENER_INIT, second = AFAR__LISTENER_INIT;
-    struct place place;
+    struct place place = place_open();
 
-    place_open(&place);
     CHECK_OK(open_at(place.text, false, &first, &err));
     CHECK_INT(unlink(place.path), 0);
     CHECK_OK(open_at(place.text, false, &second, &err));
@@ -365,9 +360,8 @@ TEST(file_is_found_again_from_another_folder)
 {
     afar_error err = AFAR_ERROR_INIT;
     afar__listener listener = AFAR__LISTENER_INIT;
-    struct place place;
+    struct place place = place_open();
 
-    place_open(&place);
     CHECK_INT(chdir(place.folder), 0);
     CHECK_OK(open_at("unix:socket", false, &listener, &err));
     CHECK_STR(listener.address, "unix:socket");
@@ -380,10 +374,9 @@ TEST(child_does_not_remove_its_parents_file)
 {
     afar_error err = AFAR_ERROR_INIT;
     afar__listener listener = AFAR__LISTENER_INIT;
-    struct place place;
+    struct place place = place_open();
     int status = 0;
 
-    place_open(&place);
     CHECK_OK(open_at(place.text, false, &listener, &err));
     pid_t child = fork();
     if (child == 0) {
@@ -423,10 +416,9 @@ TEST(path_may_be_as_long_as_the_system_allows)
     const size_t longest = sizeof path.sun_path - 1;
     afar_error err = AFAR_ERROR_INIT;
     afar__listener listener = AFAR__LISTENER_INIT;
-    struct place place;
+    struct place place = place_open();
     char text[160], limit[16];
 
-    place_open(&place);
     snprintf(text, sizeof text, "unix:%s/", place.folder);
     memset(text + strlen(text), 'x', strlen("unix:") + longest + 1 - strlen(text));
     text[strlen("unix:") + longest + 1] = '\0';
@@ -459,10 +451,9 @@ TEST(lock_that_is_held_refuses_and_one_left_behind_does_not)
 {
     afar_error err = AFAR_ERROR_INIT;
     afar__listener listener = AFAR__LISTENER_INIT;
-    struct place place;
+    struct place place = place_open();
     char lock[96];
 
-    place_open(&place);
     snprintf(lock, sizeof lock, "%s.afar-lock", place.path);
     int fd = open(lock, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     CHECK_INT(flock(fd, LOCK_EX), 0);
@@ -531,9 +522,8 @@ race_once(const struct place *place)
 
 TEST(of_many_at_once_just_one_gets_the_place)
 {
-    struct place place;
+    struct place place = place_open();
 
-    place_open(&place);
     for (int i = 0; i < ROUNDS; i++)
         race_once(&place);
     place_close(&place);
