@@ -48,7 +48,9 @@ parse(const uint8_t *bytes, size_t length)
     if (!length)
         die("standard input is empty; protoc runs this program: protoc --afar_out=DIR x.proto");
     if (!wire_is_safe(type, bytes, length, DEPTH_MOST))
-        die("the request is not a CodeGeneratorRequest, or nested over %d deep", DEPTH_MOST);
+        die("the request cannot be read: not a CodeGeneratorRequest, over %d messages deep, or "
+            "with an option that is a group",
+            DEPTH_MOST);
     idl_request *request =
         google__protobuf__compiler__code_generator_request__unpack(NULL, length, bytes);
     if (!request)

@@ -26,20 +26,24 @@ def plugin():
     return Path(os.environ["AFAR_BIN"]) / "protoc-gen-afar"
 
 
-def compile_protos(names, out):
-    """The text of each file that is written, by its path."""
+def run_protoc(names, out, *more):
     command = ["protoc", f"--plugin=protoc-gen-afar={plugin()}", f"-I{GOLDEN}", f"-I{EXAMPLE}",
-               f"-I{SOURCE / 'idl'}", "-I/usr/include", f"--afar_out={out}", *names]
-    done = subprocess.run(command, capture_output=True, text=True)
+               f"-I{SOURCE / 'idl'}", "-I/usr/include", f"--afar_out={out}", *more, *names]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def compile_protos(names, out, *more):
+    """The text of each file that is written, by its path."""
+    done = run_protoc(names, out, *more)
     if done.returncode:
         sys.exit(f"protoc {' '.join(names)}:\n{done.stderr}")
     return {str(path.relative_to(out)): path.read_text()
             for path in sorted(out.rglob("*")) if path.is_file()}
 
 
-def compile_in_a_folder(names):
+def compile_in_a_folder(names, *more):
     with tempfile.TemporaryDirectory() as out:
-        return compile_protos(names, Path(out))
+        return compile_protos(names, Path(out), *more)
 
 
 def protos():
@@ -67,6 +71,18 @@ def compare(name, written):
     return failures
 
 
+def check_parameter(whole):
+    """--afar_opt=messages=none leaves two of the four files; nothing else is known."""
+    stubs = compile_in_a_folder(["services.proto"], "--afar_opt=messages=none")
+    if stubs != {path: text for path, text in whole.items() if ".afar." in path}:
+        return [f"--afar_opt=messages=none: wrote {', '.join(stubs)}"]
+    with tempfile.TemporaryDirectory() as out:
+        said = run_protoc(["services.proto"], out, "--afar_opt=messages=all").stderr
+    if said != "--afar_out: --afar_opt=messages=all: there is only messages=none\n":
+        return [f"--afar_opt=messages=all: was told {said}"]
+    return []
+
+
 def update(name, written):
     for path, text in written.items():
         (GOLDEN / path).write_text(text)
@@ -88,6 +104,7 @@ def main():
         for path, text in alone[name].items():
             if again[path] != text or together[path] != text:
                 failures.append(f"{path}: not the same each time")
+    failures += check_parameter(alone["services.proto"])
     print("\n".join(failures) if failures else f"{len(names)} files, as they should be")
     return 1 if failures else 0
 
