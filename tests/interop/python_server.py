@@ -36,27 +36,27 @@ class State:
             self.started += 1
             self.changed.notify_all()
 
-    def gave_up(self):
+    def gave_up(self, context):
         with self.changed:
             self.cancelled += 1
-            self.changed.notify_all()
+            self.let_go_locked(context)
+
+    def let_go_locked(self, context):
+        self.held -= context.held
+        context.held = False
+        self.changed.notify_all()
 
     def hold(self, context):
-        """Waits for the next resume; false if the caller gave up before it."""
-        def wake():
-            with self.changed:
-                self.changed.notify_all()
-
-        if not context.add_callback(wake):
-            return False
+        """Waits for the next resume, or until the caller gives up."""
         with self.changed:
             mine = self.round
+            if not context.is_active():
+                return
             self.held += 1
+            context.held = True
             self.changed.notify_all()
-            self.changed.wait_for(lambda: self.round != mine or not context.is_active())
-            self.held -= 1
-            self.changed.notify_all()
-            return self.round != mine
+            self.changed.wait_for(lambda: self.round != mine or not context.held)
+            self.let_go_locked(context)
 
     def resume(self):
         with self.changed:
@@ -114,13 +114,14 @@ class Echo(stubs.EchoServicer):
 
     def enter(self, context):
         self.state.begin()
+        context.done = context.held = False
         if not context.add_callback(lambda: self.ended(context)):
-            self.state.gave_up()
+            self.state.gave_up(context)
         send_metadata(context)
 
     def ended(self, context):
-        if not getattr(context, "done", False):
-            self.state.gave_up()
+        if not context.done:
+            self.state.gave_up(context)
 
     def Unary(self, request, context):
         self.enter(context)

@@ -141,7 +141,7 @@ TEST(every_code_and_its_message)
     for (uint32_t code = 1; code <= 16; code++) {
         CHECK_FAILS(provoke(&session, code, unicode, "", &err), (afar_code)code);
         CHECK_INT(err.code, code);
-        CHECK(strstr(err.message, unicode));
+        CHECK(strstr(err.message, unicode) || err.outcome == AFAR_OUTCOME_UNKNOWN);
         CHECK_INT(err.remote, err.outcome == AFAR_OUTCOME_ANSWERED);
         CHECK(err.outcome == AFAR_OUTCOME_ANSWERED ||
               (is_ambiguous(code) && err.outcome == AFAR_OUTCOME_UNKNOWN));
