@@ -63,6 +63,9 @@ afar__grpc_flat(grpc_byte_buffer *buffer, size_t limit, grpc_slice *ret_bytes, a
 
 /* ---- metadata ---- */
 
+/* What a call may carry: 8 KiB of the users', and beside that gRPC's own headers. */
+#define AFAR__MAX_METADATA 16384
+
 #define AFAR__OBJECT_KEY "afar-object"
 #define AFAR__CODE_KEY "afar-code"
 #define AFAR__CHAIN_KEY "afar-chain"

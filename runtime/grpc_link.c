@@ -114,6 +114,7 @@ make_channel(const afar_node *node, const char *target, int fd)
         integer_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, FIRST_BACKOFF_MS),
         integer_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, MAX_BACKOFF_MS),
         integer_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, MAX_BACKOFF_MS),
+        integer_arg(GRPC_ARG_MAX_METADATA_SIZE, AFAR__MAX_METADATA),
         integer_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
         integer_arg(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0), /* inflate.c does it */
         authority,

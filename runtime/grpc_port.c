@@ -22,7 +22,8 @@
 
 /* The core passes over every tag that waits when it looks for one (its assertions are
  * on in distributions), so more would slow every event down: 1,024 cost a third of
- * the messages a second.  Calls beyond them queue in the core, in order. */
+ * the messages a second.  Calls beyond them queue in the core, which may then hand a
+ * newer call out before them (afar/object.h). */
 #define POSTED 64
 #define MIN_PING_MS 10000
 
@@ -48,6 +49,7 @@ make_server(const afar_node *node, const afar__port_options *options)
     } settings[] = {
         { GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, max_bytes },
         { GRPC_ARG_MAX_CONCURRENT_STREAMS, (int)options->max_streams },
+        { GRPC_ARG_MAX_METADATA_SIZE, AFAR__MAX_METADATA },
         { GRPC_ARG_ENABLE_CHANNELZ, 0 },
         { GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0 }, /* inflate.c does it */
         { GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, MIN_PING_MS },

@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/address.h"
 #include "runtime/interface.h"
 #include "runtime/misuse.h"
 
 #define FIRST_ROOM 64
-#define MAX_NAME 255
 
 struct service {
     struct service *next;
@@ -307,10 +307,11 @@ afar__exports_add(afar__exports *exports, const char *name, afar_object *object,
     if (!afar__host_of(object))
         return afar_fail(err, AFAR_INVALID_ARGUMENT, "\"%s\": only a local object can be exported",
                          name);
-    if (strlen(name) > MAX_NAME)
-        return afar_fail(err, AFAR_INVALID_ARGUMENT,
-                         "the name \"%.40s...\" has %zu bytes, of at most %d", name, strlen(name),
-                         MAX_NAME);
+    if (*name) {
+        code = afar__name_check(name, err);
+        if (code)
+            return code;
+    }
     pthread_rwlock_wrlock(&exports->lock);
     service = find_service(exports, interface);
     if (!service)

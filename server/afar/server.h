@@ -57,8 +57,8 @@ afar_server_listen(afar_server *server, const char *address, afar_error *err);
 AFAR_API const char *
 afar_server_address(const afar_server *server);
 
-/* Gives a local object a name on this server; before or after start.  A name is
- * at most 255 bytes; to be opened by address it has letters, digits and . _ - / only.  The server
+/* Gives a local object a name on this server; before or after start.  A name
+ * has letters, digits and . _ - /, and at most 255 bytes.  The server
  * keeps a reference of its own: the caller may close theirs.  The name "" makes
  * it the default of its interface.  ALREADY_EXISTS when an object of the same
  * interface has that name; one name may stand for objects of several interfaces. */

@@ -332,7 +332,7 @@ TEST(an_object_ends_with_its_server)
         pair_open(&pair, *transport);
         test_probe *near = make_mortal(&mortal);
         export_probe(pair.server, "", near);
-        export_probe(pair.server, "once more", near);
+        export_probe(pair.server, "once-more", near);
         test_probe_close(near);
         pair_close(&pair);
         event_wait(&mortal.finalized, 1);
