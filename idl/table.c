@@ -49,20 +49,18 @@ table_string(idl_pool *pool, const idl_file *file, const char *text)
 size_t
 write_ranges(idl_writer *writer, const char *lower, const idl_entry *entries, size_t count)
 {
-    size_t ranges = 0;
+    idl_list ranges = list_make(writer->pool);
 
-    write_format(writer, "static const ProtobufCIntRange %s__ranges[] = {\n    ", lower);
     for (size_t i = 0; i < count; i++) {
         if (i && (int64_t)entries[i - 1].number + 1 == entries[i].number)
             continue;
-        if (writer->column > 72)
-            write_text(writer, "\n    ");
         if (entries[i].number == INT32_MIN)
-            write_format(writer, "{ INT32_MIN, %zu }, ", i);
+            list_add(&ranges, "{ INT32_MIN, %zu }", i);
         else
-            write_format(writer, "{ %d, %zu }, ", entries[i].number, i);
-        ranges++;
+            list_add(&ranges, "{ %d, %zu }", entries[i].number, i);
     }
-    write_format(writer, "{ 0, %zu }\n};\n\n", count);
-    return ranges;
+    list_add(&ranges, "{ 0, %zu }", count);
+    write_format(writer, "static const ProtobufCIntRange %s__ranges[] = {\n    ", lower);
+    write_list(writer, &ranges, 4, "\n};\n\n");
+    return ranges.count - 1;
 }

@@ -294,6 +294,10 @@ static const ProtobufCBinaryData defaults__texts__empty_data__default_value = {
 char defaults__texts__long__default_value[] =
     "a default that is so long that it does not fit on the line on which its declaration begins, "
     "nor on one of its own";
+uint8_t defaults__texts__lines__default_value_data[] = "\n\r\t\007\200";
+static const ProtobufCBinaryData defaults__texts__lines__default_value = {
+    5, defaults__texts__lines__default_value_data
+};
 char defaults__texts__needed__default_value[] = "here";
 
 static const ProtobufCFieldDescriptor defaults__texts__fields[] = {
@@ -330,15 +334,19 @@ static const ProtobufCFieldDescriptor defaults__texts__fields[] = {
     { "needed_text", 11, PROTOBUF_C_LABEL_REQUIRED, PROTOBUF_C_TYPE_STRING,
       0, offsetof(Defaults__Texts, needed_text),
       NULL, NULL, 0, 0, NULL, NULL },
+    { "lines", 12, PROTOBUF_C_LABEL_OPTIONAL, PROTOBUF_C_TYPE_BYTES,
+      offsetof(Defaults__Texts, has_lines), offsetof(Defaults__Texts, lines),
+      NULL, &defaults__texts__lines__default_value, 0, 0, NULL, NULL },
 };
 
 static const unsigned defaults__texts__fields_by_name[] = {
-    5 /* data */, 4 /* digits */, 1 /* empty */, 6 /* empty_data */, 2 /* escapes */, 7 /* long */,
-    8 /* needed */, 9 /* needed_data */, 10 /* needed_text */, 0 /* plain */, 3 /* utf8 */
+    5 /* data */, 4 /* digits */, 1 /* empty */, 6 /* empty_data */, 2 /* escapes */,
+    11 /* lines */, 7 /* long */, 8 /* needed */, 9 /* needed_data */, 10 /* needed_text */,
+    0 /* plain */, 3 /* utf8 */
 };
 
 static const ProtobufCIntRange defaults__texts__ranges[] = {
-    { 1, 0 }, { 0, 11 }
+    { 1, 0 }, { 0, 12 }
 };
 
 const ProtobufCMessageDescriptor defaults__texts__descriptor = {
@@ -346,7 +354,7 @@ const ProtobufCMessageDescriptor defaults__texts__descriptor = {
     "defaults.Texts", "Texts",
     "Defaults__Texts", "defaults",
     sizeof(Defaults__Texts),
-    11, defaults__texts__fields,
+    12, defaults__texts__fields,
     defaults__texts__fields_by_name,
     1, defaults__texts__ranges,
     (ProtobufCMessageInit)defaults__texts__init,

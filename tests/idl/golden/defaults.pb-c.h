@@ -154,6 +154,8 @@ struct Defaults__Texts {
     protobuf_c_boolean has_empty_data;
     ProtobufCBinaryData empty_data;
     char *long_;
+    protobuf_c_boolean has_lines;
+    ProtobufCBinaryData lines;
     char *needed;
     ProtobufCBinaryData needed_data;
     char *needed_text;
@@ -167,6 +169,7 @@ extern char defaults__texts__digits__default_value[];
 extern uint8_t defaults__texts__data__default_value_data[];
 extern uint8_t defaults__texts__empty_data__default_value_data[];
 extern char defaults__texts__long__default_value[];
+extern uint8_t defaults__texts__lines__default_value_data[];
 extern char defaults__texts__needed__default_value[];
 
 #define DEFAULTS__TEXTS__INIT \
@@ -176,8 +179,8 @@ extern char defaults__texts__needed__default_value[];
       defaults__texts__digits__default_value, 0, \
       { 20, defaults__texts__data__default_value_data }, 0, \
       { 0, defaults__texts__empty_data__default_value_data }, \
-      defaults__texts__long__default_value, defaults__texts__needed__default_value, { 0, NULL }, \
-      NULL }
+      defaults__texts__long__default_value, 0, { 5, defaults__texts__lines__default_value_data }, \
+      defaults__texts__needed__default_value, { 0, NULL }, NULL }
 
 extern const ProtobufCMessageDescriptor defaults__texts__descriptor;
 

@@ -581,6 +581,114 @@ kitchen__v1__gaps__free_unpacked(Kitchen__V1__Gaps *message, ProtobufCAllocator 
     protobuf_c_message_free_unpacked(&message->base, allocator);
 }
 
+/* ==== kitchen.v1.Sparse ==== */
+
+static const ProtobufCFieldDescriptor kitchen__v1__sparse__fields[] = {
+    { "f0", 1, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Sparse, f0),
+      NULL, NULL, 0, 0, NULL, NULL },
+    { "f1", 11, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Sparse, f1),
+      NULL, NULL, 0, 0, NULL, NULL },
+    { "f2", 41, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Sparse, f2),
+      NULL, NULL, 0, 0, NULL, NULL },
+    { "f3", 91, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Sparse, f3),
+      NULL, NULL, 0, 0, NULL, NULL },
+    { "f4", 161, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Sparse, f4),
+      NULL, NULL, 0, 0, NULL, NULL },
+    { "f5", 251, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Sparse, f5),
+      NULL, NULL, 0, 0, NULL, NULL },
+    { "f6", 361, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Sparse, f6),
+      NULL, NULL, 0, 0, NULL, NULL },
+    { "f7", 491, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Sparse, f7),
+      NULL, NULL, 0, 0, NULL, NULL },
+    { "f8", 641, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Sparse, f8),
+      NULL, NULL, 0, 0, NULL, NULL },
+    { "f9", 811, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Sparse, f9),
+      NULL, NULL, 0, 0, NULL, NULL },
+    { "f10", 1001, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Sparse, f10),
+      NULL, NULL, 0, 0, NULL, NULL },
+    { "f11", 1211, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Sparse, f11),
+      NULL, NULL, 0, 0, NULL, NULL },
+};
+
+static const unsigned kitchen__v1__sparse__fields_by_name[] = {
+    0 /* f0 */, 1 /* f1 */, 10 /* f10 */, 11 /* f11 */, 2 /* f2 */, 3 /* f3 */, 4 /* f4 */,
+    5 /* f5 */, 6 /* f6 */, 7 /* f7 */, 8 /* f8 */, 9 /* f9 */
+};
+
+static const ProtobufCIntRange kitchen__v1__sparse__ranges[] = {
+    { 1, 0 }, { 11, 1 }, { 41, 2 }, { 91, 3 }, { 161, 4 }, { 251, 5 }, { 361, 6 }, { 491, 7 },
+    { 641, 8 }, { 811, 9 }, { 1001, 10 }, { 1211, 11 }, { 0, 12 }
+};
+
+const ProtobufCMessageDescriptor kitchen__v1__sparse__descriptor = {
+    PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+    "kitchen.v1.Sparse", "Sparse",
+    "Kitchen__V1__Sparse", "kitchen.v1",
+    sizeof(Kitchen__V1__Sparse),
+    12, kitchen__v1__sparse__fields,
+    kitchen__v1__sparse__fields_by_name,
+    12, kitchen__v1__sparse__ranges,
+    (ProtobufCMessageInit)kitchen__v1__sparse__init,
+    NULL, NULL, NULL
+};
+
+void
+kitchen__v1__sparse__init(Kitchen__V1__Sparse *message)
+{
+    static const Kitchen__V1__Sparse initial = KITCHEN__V1__SPARSE__INIT;
+
+    *message = initial;
+}
+
+size_t
+kitchen__v1__sparse__get_packed_size(const Kitchen__V1__Sparse *message)
+{
+    assert(message->base.descriptor == &kitchen__v1__sparse__descriptor);
+    return protobuf_c_message_get_packed_size(&message->base);
+}
+
+size_t
+kitchen__v1__sparse__pack(const Kitchen__V1__Sparse *message, uint8_t *out)
+{
+    assert(message->base.descriptor == &kitchen__v1__sparse__descriptor);
+    return protobuf_c_message_pack(&message->base, out);
+}
+
+size_t
+kitchen__v1__sparse__pack_to_buffer(const Kitchen__V1__Sparse *message, ProtobufCBuffer *buffer)
+{
+    assert(message->base.descriptor == &kitchen__v1__sparse__descriptor);
+    return protobuf_c_message_pack_to_buffer(&message->base, buffer);
+}
+
+Kitchen__V1__Sparse *
+kitchen__v1__sparse__unpack(ProtobufCAllocator *allocator, size_t len, const uint8_t *data)
+{
+    return (Kitchen__V1__Sparse *)protobuf_c_message_unpack(
+        &kitchen__v1__sparse__descriptor, allocator, len, data);
+}
+
+void
+kitchen__v1__sparse__free_unpacked(Kitchen__V1__Sparse *message, ProtobufCAllocator *allocator)
+{
+    if (!message)
+        return;
+    assert(message->base.descriptor == &kitchen__v1__sparse__descriptor);
+    protobuf_c_message_free_unpacked(&message->base, allocator);
+}
+
 /* ==== kitchen.v1.Empty ==== */
 
 const ProtobufCMessageDescriptor kitchen__v1__empty__descriptor = {
@@ -661,15 +769,27 @@ static const ProtobufCFieldDescriptor kitchen__v1__comments__fields[] = {
     { "backslash", 6, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
       0, offsetof(Kitchen__V1__Comments, backslash),
       NULL, NULL, 0, 0, NULL, NULL },
+    { "after", 7, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Comments, after),
+      NULL, NULL, 0, 0, NULL, NULL },
+    { "block", 8, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Comments, block),
+      NULL, NULL, 0, 0, NULL, NULL },
+    { "hidden", 9, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Comments, hidden),
+      NULL, NULL, 0, 0, NULL, NULL },
+    { "unbroken", 10, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Comments, unbroken),
+      NULL, NULL, 0, 0, NULL, NULL },
 };
 
 static const unsigned kitchen__v1__comments__fields_by_name[] = {
-    5 /* backslash */, 2 /* both */, 0 /* leading */, 4 /* long_trailing */, 1 /* trailing */,
-    3 /* url */
+    6 /* after */, 5 /* backslash */, 7 /* block */, 2 /* both */, 8 /* hidden */, 0 /* leading */,
+    4 /* long_trailing */, 1 /* trailing */, 9 /* unbroken */, 3 /* url */
 };
 
 static const ProtobufCIntRange kitchen__v1__comments__ranges[] = {
-    { 1, 0 }, { 0, 6 }
+    { 1, 0 }, { 0, 10 }
 };
 
 const ProtobufCMessageDescriptor kitchen__v1__comments__descriptor = {
@@ -677,7 +797,7 @@ const ProtobufCMessageDescriptor kitchen__v1__comments__descriptor = {
     "kitchen.v1.Comments", "Comments",
     "Kitchen__V1__Comments", "kitchen.v1",
     sizeof(Kitchen__V1__Comments),
-    6, kitchen__v1__comments__fields,
+    10, kitchen__v1__comments__fields,
     kitchen__v1__comments__fields_by_name,
     1, kitchen__v1__comments__ranges,
     (ProtobufCMessageInit)kitchen__v1__comments__init,
@@ -727,6 +847,79 @@ kitchen__v1__comments__free_unpacked(Kitchen__V1__Comments *message, ProtobufCAl
     if (!message)
         return;
     assert(message->base.descriptor == &kitchen__v1__comments__descriptor);
+    protobuf_c_message_free_unpacked(&message->base, allocator);
+}
+
+/* ==== kitchen.v1.Around ==== */
+
+static const ProtobufCFieldDescriptor kitchen__v1__around__fields[] = {
+    { "x", 1, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_INT32,
+      0, offsetof(Kitchen__V1__Around, x),
+      NULL, NULL, 0, 0, NULL, NULL },
+};
+
+static const unsigned kitchen__v1__around__fields_by_name[] = {
+    0 /* x */
+};
+
+static const ProtobufCIntRange kitchen__v1__around__ranges[] = {
+    { 1, 0 }, { 0, 1 }
+};
+
+const ProtobufCMessageDescriptor kitchen__v1__around__descriptor = {
+    PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+    "kitchen.v1.Around", "Around",
+    "Kitchen__V1__Around", "kitchen.v1",
+    sizeof(Kitchen__V1__Around),
+    1, kitchen__v1__around__fields,
+    kitchen__v1__around__fields_by_name,
+    1, kitchen__v1__around__ranges,
+    (ProtobufCMessageInit)kitchen__v1__around__init,
+    NULL, NULL, NULL
+};
+
+void
+kitchen__v1__around__init(Kitchen__V1__Around *message)
+{
+    static const Kitchen__V1__Around initial = KITCHEN__V1__AROUND__INIT;
+
+    *message = initial;
+}
+
+size_t
+kitchen__v1__around__get_packed_size(const Kitchen__V1__Around *message)
+{
+    assert(message->base.descriptor == &kitchen__v1__around__descriptor);
+    return protobuf_c_message_get_packed_size(&message->base);
+}
+
+size_t
+kitchen__v1__around__pack(const Kitchen__V1__Around *message, uint8_t *out)
+{
+    assert(message->base.descriptor == &kitchen__v1__around__descriptor);
+    return protobuf_c_message_pack(&message->base, out);
+}
+
+size_t
+kitchen__v1__around__pack_to_buffer(const Kitchen__V1__Around *message, ProtobufCBuffer *buffer)
+{
+    assert(message->base.descriptor == &kitchen__v1__around__descriptor);
+    return protobuf_c_message_pack_to_buffer(&message->base, buffer);
+}
+
+Kitchen__V1__Around *
+kitchen__v1__around__unpack(ProtobufCAllocator *allocator, size_t len, const uint8_t *data)
+{
+    return (Kitchen__V1__Around *)protobuf_c_message_unpack(
+        &kitchen__v1__around__descriptor, allocator, len, data);
+}
+
+void
+kitchen__v1__around__free_unpacked(Kitchen__V1__Around *message, ProtobufCAllocator *allocator)
+{
+    if (!message)
+        return;
+    assert(message->base.descriptor == &kitchen__v1__around__descriptor);
     protobuf_c_message_free_unpacked(&message->base, allocator);
 }
 

@@ -26,8 +26,10 @@ typedef struct Kitchen__V1__Lists__CountsEntry Kitchen__V1__Lists__CountsEntry;
 typedef struct Kitchen__V1__Lists__ByIdEntry Kitchen__V1__Lists__ByIdEntry;
 typedef struct Kitchen__V1__Lists__ByFlagEntry Kitchen__V1__Lists__ByFlagEntry;
 typedef struct Kitchen__V1__Gaps Kitchen__V1__Gaps;
+typedef struct Kitchen__V1__Sparse Kitchen__V1__Sparse;
 typedef struct Kitchen__V1__Empty Kitchen__V1__Empty;
 typedef struct Kitchen__V1__Comments Kitchen__V1__Comments;
+typedef struct Kitchen__V1__Around Kitchen__V1__Around;
 typedef struct Kitchen__V1__Choice Kitchen__V1__Choice;
 typedef struct Kitchen__V1__Outer Kitchen__V1__Outer;
 typedef struct Kitchen__V1__Outer__Middle Kitchen__V1__Outer__Middle;
@@ -42,6 +44,8 @@ typedef enum _Kitchen__V1__Warmth {
     /* Below zero. */
     KITCHEN__V1__WARMTH__FROZEN = 1,
     KITCHEN__V1__WARMTH__COLD = 2,
+    /* The other name for it,
+     * told in two lines. */
     KITCHEN__V1__WARMTH__CHILLED = 2,
     KITCHEN__V1__WARMTH__HOT = -7,
     KITCHEN__V1__WARMTH__BOILING = 2147483647,
@@ -283,6 +287,48 @@ kitchen__v1__gaps__unpack(ProtobufCAllocator *allocator, size_t len, const uint8
 void
 kitchen__v1__gaps__free_unpacked(Kitchen__V1__Gaps *message, ProtobufCAllocator *allocator);
 
+/* ==== kitchen.v1.Sparse ==== */
+
+struct Kitchen__V1__Sparse {
+    ProtobufCMessage base;
+    int32_t f0;
+    int32_t f1;
+    int32_t f2;
+    int32_t f3;
+    int32_t f4;
+    int32_t f5;
+    int32_t f6;
+    int32_t f7;
+    int32_t f8;
+    int32_t f9;
+    int32_t f10;
+    int32_t f11;
+};
+
+#define KITCHEN__V1__SPARSE__INIT \
+    { PROTOBUF_C_MESSAGE_INIT(&kitchen__v1__sparse__descriptor), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+      0 }
+
+extern const ProtobufCMessageDescriptor kitchen__v1__sparse__descriptor;
+
+void
+kitchen__v1__sparse__init(Kitchen__V1__Sparse *message);
+
+size_t
+kitchen__v1__sparse__get_packed_size(const Kitchen__V1__Sparse *message);
+
+size_t
+kitchen__v1__sparse__pack(const Kitchen__V1__Sparse *message, uint8_t *out);
+
+size_t
+kitchen__v1__sparse__pack_to_buffer(const Kitchen__V1__Sparse *message, ProtobufCBuffer *buffer);
+
+Kitchen__V1__Sparse *
+kitchen__v1__sparse__unpack(ProtobufCAllocator *allocator, size_t len, const uint8_t *data);
+
+void
+kitchen__v1__sparse__free_unpacked(Kitchen__V1__Sparse *message, ProtobufCAllocator *allocator);
+
 /* ==== kitchen.v1.Empty ==== */
 
 struct Kitchen__V1__Empty {
@@ -332,10 +378,19 @@ struct Kitchen__V1__Comments {
     int32_t url; /* See https://example.org/ *not* /a/comment */
     int32_t long_trailing; /* a trailing comment that would not fit behind the member any more */
     int32_t backslash; /* ends with a backslash \ */
+    /* This one stands behind,
+     * in two lines. */
+    int32_t after;
+    /* A block, with its stars. */
+    int32_t block;
+    /* Backwards and isolated text, and a bell: . */
+    int32_t hidden;
+    /* https://example.org/a/path/that/is/so/long/that/there/is/no/space/to/break/it/at/within/one/line/at/all */
+    int32_t unbroken;
 };
 
 #define KITCHEN__V1__COMMENTS__INIT \
-    { PROTOBUF_C_MESSAGE_INIT(&kitchen__v1__comments__descriptor), 0, 0, 0, 0, 0, 0 }
+    { PROTOBUF_C_MESSAGE_INIT(&kitchen__v1__comments__descriptor), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 extern const ProtobufCMessageDescriptor kitchen__v1__comments__descriptor;
 
@@ -358,6 +413,40 @@ kitchen__v1__comments__unpack(ProtobufCAllocator *allocator, size_t len, const u
 void
 kitchen__v1__comments__free_unpacked(Kitchen__V1__Comments *message,
                                      ProtobufCAllocator *allocator);
+
+/* ==== kitchen.v1.Around ====
+ *
+ * In front of the brace.
+ *
+ * Behind the brace. */
+
+struct Kitchen__V1__Around {
+    ProtobufCMessage base;
+    int32_t x;
+};
+
+#define KITCHEN__V1__AROUND__INIT \
+    { PROTOBUF_C_MESSAGE_INIT(&kitchen__v1__around__descriptor), 0 }
+
+extern const ProtobufCMessageDescriptor kitchen__v1__around__descriptor;
+
+void
+kitchen__v1__around__init(Kitchen__V1__Around *message);
+
+size_t
+kitchen__v1__around__get_packed_size(const Kitchen__V1__Around *message);
+
+size_t
+kitchen__v1__around__pack(const Kitchen__V1__Around *message, uint8_t *out);
+
+size_t
+kitchen__v1__around__pack_to_buffer(const Kitchen__V1__Around *message, ProtobufCBuffer *buffer);
+
+Kitchen__V1__Around *
+kitchen__v1__around__unpack(ProtobufCAllocator *allocator, size_t len, const uint8_t *data);
+
+void
+kitchen__v1__around__free_unpacked(Kitchen__V1__Around *message, ProtobufCAllocator *allocator);
 
 /* ==== kitchen.v1.Choice ====
  *
