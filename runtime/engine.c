@@ -392,7 +392,7 @@ watch_locked(struct thread *thread)
 static bool
 idle(struct thread *thread, bool *ret_lead)
 {
-    bool stay = true;
+    bool stay = true, watched = false;
 
     *ret_lead = false;
     pthread_mutex_lock(&engine.lock);
@@ -408,6 +408,7 @@ idle(struct thread *thread, bool *ret_lead)
     while (!atomic_load(&thread->woken) && stay && !*ret_lead) {
         if (!atomic_load(&engine.watching) && should_lead()) {
             *ret_lead = watch_locked(thread);
+            watched = true;
             continue;
         }
         bool spare = atomic_load(&engine.idle_count) > SPARE_THREADS;
@@ -419,6 +420,9 @@ idle(struct thread *thread, bool *ret_lead)
                atomic_load(&engine.idle_count) <= SPARE_THREADS;
     }
     leave_idle_locked(thread);
+    /* The watcher goes into user code now, perhaps for long: another one watches. */
+    if (watched && atomic_load(&thread->woken) && should_lead())
+        wake_idle_locked();
     pthread_mutex_unlock(&engine.lock);
     return stay;
 }
