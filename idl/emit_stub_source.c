@@ -18,6 +18,7 @@ write_call(idl_writer *writer, const char *function, const idl_list *arguments, 
     write_list(writer, arguments, 8, tail);
 }
 
+/* The arguments of a call, from their text with commas between them. */
 __attribute__((format(printf, 2, 3))) static idl_list
 arguments_make(idl_pool *pool, const char *format, ...)
 {
@@ -48,7 +49,7 @@ write_typed(idl_writer *writer, const char *untyped, const char *variable, const
             const char *function, idl_list arguments)
 {
     write_format(writer, "    %s *%s = NULL;\n    afar_code code = ", untyped, variable);
-    write_call(writer, function, &arguments, ";\n");
+    write_call(writer, function, &arguments, ");\n");
     write_format(writer,
                  "    if (code == AFAR_OK)\n        *ret_%s = (%s *)%s;\n    return code;\n}\n\n",
                  variable, type, variable);
@@ -58,7 +59,7 @@ static void
 write_returned(idl_writer *writer, const char *function, idl_list arguments)
 {
     write_text(writer, "    return ");
-    write_call(writer, function, &arguments, ";\n}\n\n");
+    write_call(writer, function, &arguments, ");\n}\n\n");
 }
 
 /* ---- serving ---- */
@@ -157,13 +158,13 @@ write_unary(idl_writer *writer, const idl_method *method)
 
     begin_function(writer, signature_call(pool, method));
     write_typed(writer, "ProtobufCMessage", "reply", reply, "afar_object_call",
-                arguments_make(pool, "%s, deadline, &reply, err)", call));
+                arguments_make(pool, "%s, deadline, &reply, err", call));
     begin_function(writer, signature_start(pool, method));
     write_returned(writer, "afar_object_start",
-                   arguments_make(pool, "%s, deadline, options, ret_future, err)", call));
+                   arguments_make(pool, "%s, deadline, options, ret_future, err", call));
     begin_function(writer, signature_await(pool, method));
     write_typed(writer, "ProtobufCMessage", "reply", reply, "afar_future_await",
-                arguments_make(pool, "future, &%s_method[%zu], deadline, &reply, err)", stub,
+                arguments_make(pool, "future, &%s_method[%zu], deadline, &reply, err", stub,
                                method->index));
 }
 
@@ -174,10 +175,10 @@ write_oneway(idl_writer *writer, const idl_method *method)
     const char *stub = method->service->stub;
 
     begin_function(writer, signature_call(pool, method));
-    write_returned(
-        writer, "afar_object_send",
-        arguments_make(pool, "%s_object(object), &%s_method[%zu], &request->%s, deadline, err)",
-                       stub, stub, method->index, method->request->base));
+    write_returned(writer, "afar_object_send",
+                   arguments_make(pool,
+                                  "%s_object(object), &%s_method[%zu], &request->%s, deadline, err",
+                                  stub, stub, method->index, method->request->base));
 }
 
 /* ---- streams, the caller's end ---- */
@@ -195,7 +196,7 @@ write_open_stream(idl_writer *writer, const idl_method *method)
                 "afar_object_stream",
                 arguments_make(pool,
                                "%s_object(object), &%s_method[%zu], %s, deadline, options, "
-                               "&stream, err)",
+                               "&stream, err",
                                stub, stub, method->index, request));
 }
 
@@ -206,10 +207,10 @@ write_finish(idl_writer *writer, const idl_method *method, const char *base)
 
     begin_function(writer, signature_finish(pool, method));
     if (method->server_streams)
-        write_returned(writer, "afar_stream_finish", arguments_make(pool, "%s, err)", base));
+        write_returned(writer, "afar_stream_finish", arguments_make(pool, "%s, err", base));
     else
         write_typed(writer, "ProtobufCMessage", "reply", method->reply->c_type, "afar_stream_await",
-                    arguments_make(pool, "%s, deadline, &reply, err)", base));
+                    arguments_make(pool, "%s, deadline, &reply, err", base));
 }
 
 static void
@@ -223,13 +224,13 @@ write_stream(idl_writer *writer, const idl_method *method)
         begin_function(writer, signature_send(pool, method));
         write_returned(
             writer, "afar_stream_send",
-            arguments_make(pool, "%s, &message->%s, deadline, err)", base, method->request->base));
+            arguments_make(pool, "%s, &message->%s, deadline, err", base, method->request->base));
     }
     if (method->server_streams) {
         begin_function(writer, signature_receive(pool, method));
         write_typed(writer, "ProtobufCMessage", "message", method->reply->c_type,
                     "afar_stream_receive",
-                    arguments_make(pool, "%s, deadline, &message, err)", base));
+                    arguments_make(pool, "%s, deadline, &message, err", base));
     }
     if (method->client_streams)
         write_finish(writer, method, base);
@@ -247,14 +248,14 @@ write_server_end(idl_writer *writer, const idl_method *method)
     if (method->server_streams) {
         begin_function(writer, signature_server_send(pool, method));
         write_returned(writer, "afar_call_send",
-                       arguments_make(pool, "(afar_call *)stream, &message->%s, deadline, err)",
+                       arguments_make(pool, "(afar_call *)stream, &message->%s, deadline, err",
                                       method->reply->base));
     }
     if (method->client_streams) {
         begin_function(writer, signature_server_receive(pool, method));
         write_typed(writer, "const ProtobufCMessage", "message",
                     pool_format(pool, "const %s", method->request->c_type), "afar_call_receive",
-                    arguments_make(pool, "(afar_call *)stream, deadline, &message, err)"));
+                    arguments_make(pool, "(afar_call *)stream, deadline, &message, err"));
     }
 }
 
@@ -283,9 +284,9 @@ write_service(idl_writer *writer, const idl_service *service)
         write_serve(writer, &service->methods[i]);
     write_tables(writer, service);
     begin_function(writer, signature_new(pool, service));
-    write_typed(writer, "afar_object", "object", service->c_type, "afar_object_new",
-                arguments_make(pool, "&%s_interface, methods, self, options, &object, err)",
-                               service->stub));
+    write_typed(
+        writer, "afar_object", "object", service->c_type, "afar_object_new",
+        arguments_make(pool, "&%s_interface, methods, self, options, &object, err", service->stub));
     for (size_t i = 0; i < service->method_count; i++)
         write_method(writer, &service->methods[i]);
 }
@@ -300,15 +301,15 @@ write_error(idl_writer *writer, const idl_message *message)
     begin_function(writer, signature_of(pool, message));
     write_format(writer, "    return (const %s *)", message->c_type);
     arguments =
-        arguments_make(pool, "err, \"%s\", &%s__descriptor)", message->full_name, message->lower);
-    write_call(writer, "afar_error_find", &arguments, ";\n}\n\n");
+        arguments_make(pool, "err, \"%s\", &%s__descriptor", message->full_name, message->lower);
+    write_call(writer, "afar_error_find", &arguments, ");\n}\n\n");
     begin_function(writer, signature_fail(pool, message));
     write_text(writer, "    va_list arguments;\n\n"
                        "    va_start(arguments, format);\n"
                        "    code = ");
-    arguments = arguments_make(pool, "call, code, \"%s\", &detail->%s, format, arguments)",
+    arguments = arguments_make(pool, "call, code, \"%s\", &detail->%s, format, arguments",
                                message->full_name, message->base);
-    write_call(writer, "afar_call_fail_detail", &arguments, ";\n");
+    write_call(writer, "afar_call_fail_detail", &arguments, ");\n");
     write_text(writer, "    va_end(arguments);\n    return code;\n}\n\n");
 }
 
