@@ -216,7 +216,8 @@ afar__turn_resume(afar__turns *turns, afar_call *call)
         return;
     call->paused = false;
     pthread_mutex_lock(&turns->lock);
-    if (!turns->holder) {
+    /* A holder that waits for this call would never hand the turn on. */
+    if (!turns->holder || (turns->reentrant && waited_for_locked(turns, call))) {
         take_locked(turns, call);
     } else {
         queue_first_locked(turns, call);
