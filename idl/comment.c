@@ -1,9 +1,10 @@
 /* Comments of the .proto file in the C that is written.
  *
  * The text is kept line by line.  What could end a C comment, open another or be
- * a trigraph is pulled apart; bytes that a compiler or a reader would not take as text are
- * dropped, among them the marks that turn the direction of writing and would make
- * code look other than it is.  A line that is too long is broken at a space. */
+ * a trigraph is pulled apart; bytes that a compiler or a reader would not take as
+ * text are dropped, among them the marks that turn the direction of writing and
+ * would make code look other than it is.  A line that is too long is broken at a
+ * space.  One thread. */
 
 #include <string.h>
 
@@ -51,8 +52,7 @@ clean_line(idl_pool *pool, const char *text, size_t n)
 }
 
 /* The lines of a comment, without blank ones at both ends, with one where there
- * are several, and without the space
- * that people put behind the comment's mark. */
+ * are several, and without the space that people put behind the comment's mark. */
 static idl_list
 split_lines(idl_pool *pool, const char *text)
 {

@@ -111,9 +111,26 @@ is_about_options(const idl_file *file)
 }
 
 bool
-needs_include(const idl_file *file, const idl_file *import)
+needs_include(const idl_file *file, size_t index)
 {
+    const idl_file *import = file->imports[index];
+
     if (import->no_generate)
         return false;
-    return !is_about_options(import) || file_uses(file, import);
+    if (!is_about_options(import))
+        return true;
+    return (import->message_count || import->enum_count) &&
+           (file->is_public[index] || file_uses(file, import));
+}
+
+static bool
+is_error(const idl_message *message)
+{
+    return message->is_error;
+}
+
+bool
+has_errors(const idl_file *file)
+{
+    return any_message(file, is_error);
 }

@@ -73,9 +73,13 @@ any_message(const idl_file *file, bool (*holds)(const idl_message *message));
 bool
 is_about_options(const idl_file *file);
 
-/* Whether somebody else's header must be included for that import. */
+/* Whether the header of the import with that index must be included. */
 bool
-needs_include(const idl_file *file, const idl_file *import);
+needs_include(const idl_file *file, size_t index);
+
+/* Whether a message of the file is an error. */
+bool
+has_errors(const idl_file *file);
 
 /* ---- values ---- */
 

@@ -211,7 +211,7 @@ write_includes(idl_writer *writer, const idl_file *file)
         write_text(writer, "#include <math.h>\n\n");
     write_text(writer, "#include <protobuf-c/protobuf-c.h>\n\n");
     for (size_t i = 0; i < file->import_count; i++) {
-        if (!needs_include(file, file->imports[i]))
+        if (!needs_include(file, i))
             continue;
         write_format(writer, "#include \"%s.pb-c.h\"\n",
                      cname_stem(writer->pool, file->imports[i]->name));

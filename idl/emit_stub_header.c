@@ -203,26 +203,18 @@ write_error(idl_writer *writer, const idl_message *message)
     declare(writer, "AFAR_PRINTF(4, 5)", signature_fail(pool, message));
 }
 
-static bool
-is_error(const idl_message *message)
-{
-    return message->is_error;
-}
-
 static void
 write_includes(idl_writer *writer, const idl_file *file)
 {
-    bool has_errors = any_message(file, is_error);
-
     if (file->service_count)
         write_text(writer, "#include <afar/call.h>\n"
                            "#include <afar/client.h>\n"
                            "#include <afar/object.h>\n\n");
-    else if (has_errors)
+    else if (has_errors(file))
         write_text(writer, "#include <afar/call.h>\n\n");
     else
         write_text(writer, "#include <afar/interface.h>\n\n");
-    if (!file->no_generate || file->service_count || has_errors)
+    if (!file->no_generate || file->service_count || has_errors(file))
         write_format(writer, "#include \"%s.pb-c.h\"\n\n", cname_stem(writer->pool, file->name));
 }
 

@@ -313,18 +313,12 @@ write_error(idl_writer *writer, const idl_message *message)
     write_text(writer, "    va_end(arguments);\n    return code;\n}\n\n");
 }
 
-static bool
-is_error(const idl_message *message)
-{
-    return message->is_error;
-}
-
 void
 emit_stub_source(idl_writer *writer, const idl_file *file)
 {
     emit_head(writer, file);
     write_format(writer, "#include \"%s.afar.h\"\n\n", cname_stem(writer->pool, file->name));
-    if (any_message(file, is_error))
+    if (has_errors(file))
         write_text(writer, "#include <stdarg.h>\n\n#include <afar/message.h>\n\n");
     for (size_t i = 0; i < file->service_count; i++)
         write_service(writer, &file->services[i]);

@@ -248,6 +248,10 @@ find_imports(idl_builder *builder, const Google__Protobuf__FileDescriptorProto *
 
     file->imports = pool_array(builder->model->pool, source->n_dependency, sizeof *file->imports);
     file->import_count = source->n_dependency;
+    file->is_public = pool_array(builder->model->pool, source->n_dependency, sizeof(bool));
+    for (size_t i = 0; i < source->n_public_dependency; i++)
+        if ((size_t)source->public_dependency[i] < source->n_dependency)
+            file->is_public[source->public_dependency[i]] = true;
     for (size_t i = 0; i < source->n_dependency; i++) {
         file->imports[i] = names_find(builder->files, source->dependency[i]);
         if (!file->imports[i])

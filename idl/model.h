@@ -168,6 +168,7 @@ struct idl_file {
     const uint8_t *descriptor; /* the bytes without source_code_info */
     size_t descriptor_length;
     const idl_file **imports;
+    bool *is_public; /* of each import */
     size_t import_count;
     idl_message *messages;
     size_t message_count;

@@ -3,7 +3,7 @@
  * A default arrives as text: decimal numbers, "inf", "nan", the name of an enum
  * value, a string as it is, bytes with C escapes.  Numbers are written so that
  * they keep their value and the compiler has nothing to say: INT64_MIN by name,
- * wide ones with their macro, floating ones with enough digits. */
+ * wide ones with their macro, floating ones with enough digits.  One thread. */
 
 #include <float.h>
 #include <inttypes.h>
