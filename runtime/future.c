@@ -8,7 +8,7 @@
  * was done before; closing turns whatever did not run yet into `over`.
  *
  * References: one of the caller, one of the transport until done, one of a queued
- * callback. */
+ * callback, one of each thread that waits: the caller may close it under them. */
 
 #include "runtime/future.h"
 
@@ -16,6 +16,12 @@
 
 #include "runtime/host.h"
 #include "runtime/misuse.h"
+
+static void
+ref(afar_future *future)
+{
+    atomic_fetch_add_explicit(&future->refs, 1, memory_order_relaxed);
+}
 
 static void
 unref(afar_future *future)
@@ -76,7 +82,7 @@ queue_callback_locked(afar_future *future)
 {
     future->callback = AFAR__CALLBACK_QUEUED;
     future->task.run = run_callback;
-    atomic_fetch_add(&future->refs, 1);
+    ref(future);
     afar__engine_run(&future->task);
 }
 
@@ -117,8 +123,8 @@ afar_future_done(const afar_future *future)
     return atomic_load_explicit(&((afar_future *)future)->done, memory_order_acquire);
 }
 
-afar_code
-afar_future_wait(afar_future *future, afar_deadline deadline, afar_error *err)
+static afar_code
+wait_until_done(afar_future *future, afar_deadline deadline, afar_error *err)
 {
     afar__wait_result result = AFAR__WAIT_WOKEN;
     afar__waiter waiter;
@@ -146,50 +152,78 @@ afar_future_wait(afar_future *future, afar_deadline deadline, afar_error *err)
 }
 
 afar_code
+afar_future_wait(afar_future *future, afar_deadline deadline, afar_error *err)
+{
+    afar_code code;
+
+    ref(future);
+    code = wait_until_done(future, deadline, err);
+    unref(future);
+    return code;
+}
+
+/* Under the lock: who comes meanwhile gets the same error, or learns that the reply
+ * was taken. */
+static afar_code
+take(afar_future *future, ProtobufCMessage **ret_reply, afar_error *err)
+{
+    afar_code code;
+
+    pthread_mutex_lock(&future->lock);
+    if (future->taken) {
+        code = afar_fail(err, AFAR_FAILED_PRECONDITION, "%s: the answer was taken before",
+                         future->method->path);
+    } else {
+        code = future->ops->take(future, ret_reply, err);
+        future->taken = code == AFAR_OK;
+    }
+    pthread_mutex_unlock(&future->lock);
+    return code;
+}
+
+afar_code
 afar_future_await(afar_future *future, const afar_method *method, afar_deadline deadline,
                   ProtobufCMessage **ret_reply, afar_error *err)
 {
     afar_code code;
-    bool taken;
 
     if (method != future->method)
         afar__misuse("afar_future_await: a future of %s is awaited as one of %s",
                      future->method->path, method->path);
-    code = afar_future_wait(future, deadline, err);
-    if (code)
-        return code;
-    pthread_mutex_lock(&future->lock);
-    taken = future->taken;
-    future->taken = true;
-    pthread_mutex_unlock(&future->lock);
-    if (taken)
-        return afar_fail(err, AFAR_FAILED_PRECONDITION, "%s: the answer was taken before",
-                         method->path);
-    code = future->ops->take(future, ret_reply, err);
-    if (code) {
-        pthread_mutex_lock(&future->lock);
-        future->taken = false;
-        pthread_mutex_unlock(&future->lock);
-    }
+    ref(future);
+    code = wait_until_done(future, deadline, err);
+    if (!code)
+        code = take(future, ret_reply, err);
+    unref(future);
     return code;
 }
 
-static const afar_metadata nothing = { NULL, 0 };
+/* The transport makes it when it is first asked for. */
+static const afar_metadata *
+metadata(const afar_future *asked, bool trailing)
+{
+    static const afar_metadata nothing = { NULL, 0 };
+    afar_future *future = (afar_future *)asked;
+    const afar_metadata *found;
+
+    if (!afar_future_done(future))
+        return &nothing;
+    pthread_mutex_lock(&future->lock);
+    found = future->ops->metadata(future, trailing);
+    pthread_mutex_unlock(&future->lock);
+    return found;
+}
 
 const afar_metadata *
 afar_future_initial_metadata(const afar_future *future)
 {
-    if (!afar_future_done(future))
-        return &nothing;
-    return future->ops->metadata((afar_future *)future, false);
+    return metadata(future, false);
 }
 
 const afar_metadata *
 afar_future_trailing_metadata(const afar_future *future)
 {
-    if (!afar_future_done(future))
-        return &nothing;
-    return future->ops->metadata((afar_future *)future, true);
+    return metadata(future, true);
 }
 
 /* A callback that runs on another thread is waited for. */
