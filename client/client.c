@@ -75,7 +75,7 @@ afar_client_close(afar_client *client)
 {
     if (!client || afar__engine_forked())
         return;
-    afar__engine_aside(close_client, client);
+    (void)afar__engine_aside(close_client, client);
 }
 
 /* ---- opening ---- */

@@ -99,28 +99,43 @@ afar__engine_may_wait(void)
     return !this_thread && !afar__lead_is_ours(afar__engine_self());
 }
 
-void
+/* ---- threads ---- */
+
+/* With all signals blocked: they are the program's. */
+static int
+make_thread(pthread_t *ret_id, void *(*fn)(void *arg), void *arg)
+{
+    sigset_t all, before;
+    int failed;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failed = pthread_create(ret_id, NULL, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
+bool
 afar__engine_aside(void *(*fn)(void *arg), void *arg)
 {
     pthread_t aside;
 
     if (afar__engine_may_wait()) {
         fn(arg);
-        return;
+        return true;
     }
-    if (pthread_create(&aside, NULL, fn, arg))
+    if (make_thread(&aside, fn, arg)) {
         afar__log(AFAR_LOG_ERROR, "no thread to close with: something stays open");
-    else
-        pthread_detach(aside);
+        return false;
+    }
+    pthread_detach(aside);
+    return true;
 }
-
-/* ---- threads ---- */
 
 static void
 spawn_locked(void)
 {
     struct thread *thread;
-    sigset_t all, before;
     int failed;
 
     if (engine.threads >= AFAR__MAX_THREADS || !engine.open)
@@ -129,10 +144,7 @@ spawn_locked(void)
     if (!thread)
         return;
     thread->last = &thread->first;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    failed = pthread_create(&thread->id, NULL, library_thread, thread);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    failed = make_thread(&thread->id, library_thread, thread);
     if (failed) {
         afar__log(AFAR_LOG_ERROR, "no thread: error %d, with %u running", failed, engine.threads);
         free(thread);
@@ -581,7 +593,8 @@ afar__engine_hold(afar_error *err)
         return afar_fail(err, AFAR_FAILED_PRECONDITION,
                          "the last node is being closed; a handler cannot open another now");
     }
-    if (engine.holds++ == 0) {
+    engine.holds++;
+    if (!engine.open) {
         if (!registered)
             pthread_atfork(NULL, NULL, forked_child);
         registered = true;
@@ -642,5 +655,11 @@ afar__engine_release(void)
     pthread_mutex_unlock(&engine.lock);
     if (!last)
         return;
-    afar__engine_aside(shut_down, NULL);
+    if (afar__engine_aside(shut_down, NULL))
+        return;
+    /* It stays open, for whoever holds it next. */
+    pthread_mutex_lock(&engine.lock);
+    engine.closing = false;
+    pthread_cond_broadcast(&engine.gone);
+    pthread_mutex_unlock(&engine.lock);
 }

@@ -73,8 +73,8 @@ bool
 afar__engine_may_wait(void);
 
 /* Does something that waits: here if this thread may wait, else on a thread made
- * for it. */
-void
+ * for it.  False if none could be made: it is not done. */
+bool
 afar__engine_aside(void *(*fn)(void *arg), void *arg);
 
 /* ---- waiting ---- */

@@ -80,13 +80,14 @@ fail_with_reason(afar__link *link, afar_error *err)
     grpc_call *call =
         grpc_channel_create_call(afar__link_channel(link), NULL, 0, afar__grpc_queue(), path, NULL,
                                  afar__grpc_deadline(afar__now() + AFAR__SECOND), NULL);
-    grpc_metadata_array trailing;
+    grpc_metadata_array initial, trailing;
     grpc_slice details = grpc_empty_slice();
     grpc_status_code status = GRPC_STATUS_UNAVAILABLE;
     struct wait wait;
-    grpc_op ops[2];
+    grpc_op ops[3];
     char *text;
 
+    grpc_metadata_array_init(&initial);
     grpc_metadata_array_init(&trailing);
     memset(ops, 0, sizeof ops);
     ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
@@ -94,14 +95,17 @@ fail_with_reason(afar__link *link, afar_error *err)
     ops[1].data.recv_status_on_client.trailing_metadata = &trailing;
     ops[1].data.recv_status_on_client.status = &status;
     ops[1].data.recv_status_on_client.status_details = &details;
+    ops[2].op = GRPC_OP_RECV_INITIAL_METADATA;
+    ops[2].data.recv_initial_metadata.recv_initial_metadata = &initial;
     wait_init(&wait);
-    afar__grpc_start(call, ops, 2, &wait.tag);
+    afar__grpc_start(call, ops, 3, &wait.tag);
     wait_for(&wait);
     text = grpc_slice_to_c_string(details);
     afar_fail(err, AFAR_UNAVAILABLE, "%s: cannot connect: %s", afar__link_address(link),
               reason_in(text));
     gpr_free(text);
     grpc_slice_unref(details);
+    grpc_metadata_array_destroy(&initial);
     grpc_metadata_array_destroy(&trailing);
     grpc_call_unref(call);
     return AFAR_UNAVAILABLE;

@@ -29,6 +29,8 @@
 #endif
 #endif
 
+#define MAX_STREAK 32
+
 #ifdef SEES_THREADS
 void
 __tsan_acquire(void *address);
@@ -38,6 +40,8 @@ __tsan_release(void *address);
 
 static struct {
     grpc_completion_queue *queue;
+    grpc_completion_queue *quiet; /* nothing ever completes here: next only polls */
+    unsigned streak;              /* events in a row that were there without polling */
     grpc_channel *nowhere;
     grpc_call *kicker;
     afar__tag kick;
@@ -104,6 +108,7 @@ afar__core_open(void)
     keep_large_blocks();
     grpc_init();
     core.queue = grpc_completion_queue_create_for_next(NULL);
+    core.quiet = grpc_completion_queue_create_for_next(NULL);
     core.nowhere = grpc_lame_client_channel_create("nowhere", GRPC_STATUS_UNAVAILABLE, "nowhere");
     core.kicker = grpc_channel_create_call(core.nowhere, NULL, 0, core.queue, path, NULL,
                                            gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
@@ -122,6 +127,11 @@ afar__core_close(void)
     while (afar__core_next(AFAR__NEVER, &event))
         afar__core_dispatch(event);
     grpc_completion_queue_destroy(core.queue);
+    grpc_completion_queue_shutdown(core.quiet);
+    while (grpc_completion_queue_next(core.quiet, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL).type !=
+           GRPC_QUEUE_SHUTDOWN)
+        continue;
+    grpc_completion_queue_destroy(core.quiet);
     grpc_shutdown();
 }
 
@@ -145,6 +155,18 @@ next_failed(afar__event *ret_event)
     return tag != NULL;
 }
 
+/* The core does not look at its sockets while its queue has events, and a stream
+ * that is sent with nobody reading can keep it filled for ever.  So after some
+ * events in a row we make it look. */
+static void
+poll_sockets(void)
+{
+    if (++core.streak < MAX_STREAK)
+        return;
+    core.streak = 0;
+    (void)grpc_completion_queue_next(core.quiet, gpr_inf_past(GPR_CLOCK_MONOTONIC), NULL);
+}
+
 bool
 afar__core_next(int64_t deadline, afar__event *ret_event)
 {
@@ -154,9 +176,12 @@ afar__core_next(int64_t deadline, afar__event *ret_event)
 
     if (next_failed(ret_event))
         return true;
+    poll_sockets();
     event = grpc_completion_queue_next(core.queue, until, NULL);
-    if (event.type != GRPC_OP_COMPLETE)
+    if (event.type != GRPC_OP_COMPLETE) {
+        core.streak = 0;
         return false;
+    }
     ret_event->tag = event.tag;
     ret_event->ok = event.success != 0;
     return true;

@@ -584,6 +584,21 @@ identify(afar__incoming *incoming)
         proceed(incoming);
 }
 
+/* Posts again what could not be posted before. */
+static void
+repay(afar__port *port)
+{
+    bool owed;
+
+    pthread_mutex_lock(&port->lock);
+    owed = port->owed > 0;
+    if (owed)
+        port->owed--;
+    pthread_mutex_unlock(&port->lock);
+    if (owed)
+        afar__incoming_request(port);
+}
+
 static void
 came(afar__tag *tag, bool ok)
 {
@@ -597,6 +612,7 @@ came(afar__tag *tag, bool ok)
     /* Before anything of this call lets the core read on: a call that waits for a
      * request gets it then, and not one that comes after it. */
     afar__incoming_request(port);
+    repay(port);
     if (!incoming->base.arena)
         incoming->base.arena = afar__arena_new(FIRST_CHUNK);
     if (incoming->base.arena) {
@@ -670,6 +686,7 @@ afar__incoming_request(afar__port *port)
         afar__log(AFAR_LOG_ERROR, "no memory to take another call");
         pthread_mutex_lock(&port->lock);
         port->live--;
+        port->owed++;
         pthread_mutex_unlock(&port->lock);
         return;
     }

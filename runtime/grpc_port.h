@@ -22,6 +22,7 @@ struct afar__port {
     pthread_mutex_t lock; /* guards what follows */
     bool started, stopping, stopped;
     unsigned live; /* incoming calls that exist, those asked for included */
+    unsigned owed; /* posted calls that could not be made for lack of memory */
     unsigned spare_count;
     afar__incoming *spare; /* to be used again */
     afar__waiters waiters; /* for `stopped` and for `live` to become 0 */

@@ -54,6 +54,14 @@ ref(afar__pipe *pipe)
     atomic_fetch_add_explicit(&stream_of_pipe(pipe)->refs, 1, memory_order_relaxed);
 }
 
+/* For a tag: it has to be fetched, whether or not anybody waits for it. */
+static void
+ref_tag(afar__pipe *pipe)
+{
+    ref(pipe);
+    afar__engine_background();
+}
+
 static void
 unref(afar__pipe *pipe)
 {
@@ -68,20 +76,27 @@ unref(afar__pipe *pipe)
     free(stream);
 }
 
+static void
+unref_tag(afar__pipe *pipe)
+{
+    afar__engine_background_end();
+    unref(pipe);
+}
+
 /* ---- events ---- */
 
 static void
 opened(afar__tag *tag, bool ok)
 {
     (void)ok;
-    unref(&((struct stream *)((char *)tag - offsetof(struct stream, open_tag)))->pipe);
+    unref_tag(&((struct stream *)((char *)tag - offsetof(struct stream, open_tag)))->pipe);
 }
 
 static void
 finished(afar__tag *tag, bool ok)
 {
     (void)ok;
-    unref(&((struct stream *)((char *)tag - offsetof(struct stream, finish_tag)))->pipe);
+    unref_tag(&((struct stream *)((char *)tag - offsetof(struct stream, finish_tag)))->pipe);
 }
 
 static void
@@ -94,7 +109,7 @@ initial_came(afar__tag *tag, bool ok)
     stream->has_initial = true;
     afar__waiters_wake(&stream->pipe.waiters);
     pthread_mutex_unlock(&stream->pipe.lock);
-    unref(&stream->pipe);
+    unref_tag(&stream->pipe);
 }
 
 static void
@@ -109,8 +124,7 @@ status_came(afar__tag *tag, bool ok)
     pthread_mutex_unlock(&stream->pipe.lock);
     afar__pipe_end(&stream->pipe);
     afar__outgoing_ended(&stream->out);
-    afar__engine_background_end();
-    unref(&stream->pipe);
+    unref_tag(&stream->pipe);
 }
 
 static void
@@ -121,7 +135,7 @@ drained(afar__pipe *pipe)
 
     memset(&op, 0, sizeof op);
     op.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
-    ref(pipe);
+    ref_tag(pipe);
     afar__grpc_start(pipe->call, &op, 1, &stream->finish_tag);
 }
 
@@ -304,7 +318,8 @@ start_batches(struct stream *stream)
         batch[2].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
         count = 3;
     }
-    atomic_fetch_add(&stream->refs, 3);
+    for (int tags = 0; tags < 3; tags++)
+        ref_tag(&stream->pipe);
     afar__grpc_start(call, batch, count, &stream->open_tag);
     batch[0] = afar__outgoing_receive_status(&stream->out);
     afar__grpc_start(call, batch, 1, &stream->status_tag);
@@ -337,15 +352,14 @@ afar__stream_start(afar_object *object, const afar_method *method, const Protobu
     stream->status_tag.done = status_came;
     stream->finish_tag.done = finished;
     afar__pipe_init(&stream->pipe, stream->out.call);
-    stream->pipe.ref = ref;
-    stream->pipe.unref = unref;
+    stream->pipe.ref = ref_tag;
+    stream->pipe.unref = unref_tag;
     stream->pipe.drained = drained;
     stream->has_request = request != NULL;
     if (request) {
         afar__grpc_pack(request, &stream->request);
         stream->pipe.finish = stream->pipe.finish_sent = true;
     }
-    afar__engine_background();
     start_batches(stream);
     *ret_stream = &stream->base;
     return AFAR_OK;

@@ -156,10 +156,20 @@ add_locked(afar__loop_entry *entry, afar_object *object, afar_error *err)
     return AFAR_OK;
 }
 
+static struct loop *
+take_unused_locked(void)
+{
+    struct loop *unused = loop;
+
+    loop = NULL;
+    return unused;
+}
+
 afar_code
 afar__loop_object(afar__loop_entry *entry, afar_object *object, afar_object **ret_near,
                   afar_error *err)
 {
+    struct loop *unused = NULL;
     afar_code code = AFAR_OK;
 
     pthread_mutex_lock(&lock);
@@ -167,7 +177,11 @@ afar__loop_object(afar__loop_entry *entry, afar_object *object, afar_object **re
         code = add_locked(entry, object, err);
     if (!code)
         *ret_near = entry->near;
+    else if (count == 0)
+        unused = take_unused_locked();
     pthread_mutex_unlock(&lock);
+    if (unused)
+        (void)afar__engine_aside(close_loop, unused);
     return code;
 }
 
@@ -184,12 +198,10 @@ afar__loop_remove(afar__loop_entry *entry)
     while (*place != entry)
         place = &(*place)->next;
     *place = entry->next;
-    if (--count == 0) {
-        unused = loop;
-        loop = NULL;
-    }
+    if (--count == 0)
+        unused = take_unused_locked();
     pthread_mutex_unlock(&lock);
     afar_object_close(entry->near);
     if (unused)
-        afar__engine_aside(close_loop, unused);
+        (void)afar__engine_aside(close_loop, unused);
 }

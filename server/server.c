@@ -379,7 +379,7 @@ afar_server_close(afar_server *server)
 {
     if (!server || afar__engine_forked())
         return;
-    afar__engine_aside(close_server, server);
+    (void)afar__engine_aside(close_server, server);
 }
 
 /* ---- running ---- */
