@@ -83,6 +83,36 @@ print_statement(bank_account *account, afar_error *err)
     return code == AFAR_ENDED ? AFAR_OK : code;
 }
 
+/* Holds an entry that is true and one that is made up against the account. */
+static afar_code
+compare(bank_account *account, afar_error *err)
+{
+    static const int64_t held[] = { 2500, 999999 };
+    bank_account_reconcile_stream *stream = NULL;
+    Bank__Finding *finding = NULL;
+    afar_deadline deadline = afar_after_ms(2000);
+    afar_code code = bank_account_reconcile(account, deadline, NULL, &stream, err);
+
+    for (size_t i = 0; !code && i < sizeof held / sizeof *held; i++) {
+        Bank__Entry entry = BANK__ENTRY__INIT;
+
+        entry.cents = held[i];
+        entry.balance_cents = held[i];
+        code = bank_account_reconcile_send(stream, &entry, deadline, err);
+        if (!code)
+            code = bank_account_reconcile_receive(stream, deadline, &finding, err);
+        if (!code)
+            printf("entry       %8" PRId64 "  %s\n", finding->entry->cents,
+                   finding->known ? "known" : "not known here");
+        afar_message_free(finding);
+        finding = NULL;
+    }
+    if (!code)
+        code = bank_account_reconcile_finish(stream, err);
+    bank_account_reconcile_close(stream);
+    return code;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -95,8 +125,8 @@ main(int argc, char **argv)
     if (!(code = afar_client_open(NULL, NULL, &client, &err)) &&
         !(code = bank_account_open(client, name, afar_after_ms(2000), &account, &err)) &&
         !(code = pay_in(account, 2500, "wages", &err)) && !(code = pay_in_a_batch(account, &err)) &&
-        !(code = take_out_too_much(account, &err)))
-        code = print_statement(account, &err);
+        !(code = take_out_too_much(account, &err)) && !(code = print_statement(account, &err)))
+        code = compare(account, &err);
     if (code)
         fprintf(stderr, "client: %s: %s\n", afar_code_name(code), err.message);
     bank_account_close(account);

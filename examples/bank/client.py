@@ -79,6 +79,14 @@ def print_statement(account, name):
         print(f"  {entry.cents:8}  {entry.balance_cents:8}  {entry.note}")
 
 
+def compare(account, name):
+    """Holds an entry that is true and one that is made up against the account."""
+    held = (account_pb2.Entry(cents=cents, balance_cents=cents) for cents in (2500, 999999))
+    for finding in account.Reconcile(held, timeout=SECONDS, metadata=name):
+        print(f"entry       {finding.entry.cents:8}  "
+              f"{'known' if finding.known else 'not known here'}")
+
+
 def main(address="127.0.0.1:7000", name="bank/accounts/alice"):
     metadata = (("afar-object", name),)
     with grpc.insecure_channel(address) as channel:
@@ -87,6 +95,7 @@ def main(address="127.0.0.1:7000", name="bank/accounts/alice"):
         pay_in_a_batch(account, metadata)
         take_out_too_much(account, metadata)
         print_statement(account, metadata)
+        compare(account, metadata)
 
 
 if __name__ == "__main__":
