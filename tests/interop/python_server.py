@@ -88,7 +88,6 @@ def fail(failure, context):
     """Ends the call if the request says so."""
     if failure.code == 0:
         return
-    context.done = True
     code = next(c for c in grpc.StatusCode if c.value[0] == failure.code)
     if failure.reason:
         status = harness.rpc_status.Status(code=failure.code, message=failure.message)
@@ -114,13 +113,15 @@ class Echo(stubs.EchoServicer):
 
     def enter(self, context):
         self.state.begin()
-        context.done = context.held = False
+        context.held = False
         if not context.add_callback(lambda: self.ended(context)):
             self.state.gave_up(context)
         send_metadata(context)
 
     def ended(self, context):
-        if not context.done:
+        # There is no public word for it.  A stream's requests may seem to have come to
+        # their end when they were cut off, so the handler does not know.
+        if context._state.client == "cancelled":
             self.state.gave_up(context)
 
     def Unary(self, request, context):
@@ -128,7 +129,6 @@ class Echo(stubs.EchoServicer):
         fail(request.fail, context)
         if request.hold:
             self.state.hold(context)
-        context.done = True
         return answer(request, name=name_of(context))
 
     def Down(self, request, context):
@@ -138,7 +138,6 @@ class Echo(stubs.EchoServicer):
         fail(request.fail, context)
         if request.hold:
             self.state.hold(context)
-        context.done = True
 
     def Up(self, requests, context):
         self.enter(context)
@@ -148,7 +147,6 @@ class Echo(stubs.EchoServicer):
             summary.count += 1
             summary.bytes += len(request.payload)
             summary.last = request.text
-        context.done = True
         return summary
 
     def Both(self, requests, context):
@@ -156,7 +154,6 @@ class Echo(stubs.EchoServicer):
         for number, request in enumerate(requests):
             fail(request.fail, context)
             yield answer(request, number)
-        context.done = True
 
 
 class Monitor(stubs.MonitorServicer):

@@ -37,7 +37,7 @@ make_chain(struct pair *pair, struct link *links, int count)
     test_probe *next = NULL;
 
     for (int i = 0; i < count; i++) {
-        char name[16];
+        char name[24];
 
         snprintf(name, sizeof name, "link-%d", i);
         links[i].next = next;
