@@ -522,8 +522,12 @@ afar__engine_block(void)
     struct thread *thread = this_thread;
     bool room;
 
-    if (!thread)
+    if (!thread) {
+        /* A thread that could not be made when its task came may be had now. */
+        if (atomic_load(&engine.queued) > 0)
+            ensure_spare();
         return true;
+    }
 
     pthread_mutex_lock(&engine.lock);
     room = engine.blocked + 1 < AFAR__MAX_THREADS;

@@ -155,7 +155,8 @@ wait_for_finalizer(afar__host *host)
     while (!host->finalized) {
         afar__waiters_add(&host->waiters, &waiter);
         pthread_mutex_unlock(&host->lock);
-        (void)afar__wait(&waiter, AFAR__NEVER);
+        /* In rounds: the library may have had no thread for it, and tries again. */
+        (void)afar__wait(&waiter, afar__now() + AFAR__SECOND);
         pthread_mutex_lock(&host->lock);
         afar__waiters_remove(&waiter);
     }
