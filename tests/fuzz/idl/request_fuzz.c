@@ -17,6 +17,7 @@
  * A request that makes the compiler fail is left in request_fuzz.failed, and its
  * origin is said on standard error.  One thread. */
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -84,28 +85,22 @@ static struct {
 
 /* ---- a failure ---- */
 
+/* Writes a line to the process's own standard error, whatever `stderr` is now. */
 static void
-save_request(void)
+say(const char *what, const char *more)
 {
-    FILE *file = fopen("request_fuzz.failed", "wb");
+    static const char name[] = "request_fuzz: ";
 
-    if (!file)
-        return;
-    fwrite(current.data, 1, current.size, file);
-    fclose(file);
-}
-
-static void
-tell_origin(void)
-{
-    fprintf(stderr, "request_fuzz: that was %s; see request_fuzz.failed\n", current.origin);
-    save_request();
+    if (write(STDERR_FILENO, name, sizeof name - 1) < 0 ||
+        write(STDERR_FILENO, what, strlen(what)) < 0 ||
+        write(STDERR_FILENO, more, strlen(more)) < 0 || write(STDERR_FILENO, "\n", 1) < 0)
+        _exit(2);
 }
 
 __attribute__((noreturn)) static void
 fail(const char *what)
 {
-    fprintf(stderr, "request_fuzz: %s\n", what);
+    say(what, "");
     abort();
 }
 
@@ -243,6 +238,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 /* Mutations of one kind for one recorded request. */
 enum { MUTATIONS = 300 };
+
+/* From a signal handler, or while a sanitizer ends the process. */
+static void
+tell_origin(void)
+{
+    int file = open("request_fuzz.failed", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+
+    say("see request_fuzz.failed; that was ", current.origin);
+    if (file < 0 || write(file, current.data, current.size) != (ssize_t)current.size)
+        say("request_fuzz.failed cannot be written", "");
+    if (file >= 0)
+        close(file);
+}
 
 static void
 on_signal(int number)

@@ -216,11 +216,11 @@ def probe_source(include, symbols, found_macros, structs):
     by_plain_name = {plain(struct): struct for struct in structs}
     for macro in found_macros:
         name = macro.split(" ", 1)[1]
-        struct = by_plain_name.get(plain(name[:-len("__INIT")])) if name.endswith("__INIT") else None
+        message = name[:-len("__INIT")] if name.endswith("__INIT") else ""
+        struct = by_plain_name.get(plain(message))
         if struct:
-            lower = name[:-len("__INIT")].lower()
-            lines.append(f"extern const {struct} oracle_init_{lower};")
-            lines.append(f"const {struct} oracle_init_{lower} = {name};")
+            lines.append(f"extern const {struct} oracle_init_{message.lower()};")
+            lines.append(f"const {struct} oracle_init_{message.lower()} = {name};")
     return "\n".join(lines) + "\n"
 
 

@@ -11,8 +11,8 @@ SCALARS = ["double", "float", "int32", "int64", "uint32", "uint64", "sint32", "s
 KEYS = [name for name in SCALARS if name not in ("double", "float", "bytes")]
 WORDS = ["alpha", "Beta", "gammaDelta", "HTTP", "x", "v", "big_word", "Mixed_Case", "sayHTTPBye",
          "_lead", "UPPER_CASE", "two__under"]
-TEXTS = ["", "plain", 'q\\"uote', "\\\\", "\\n\\t", "\\001\\177", "%d", "??=", "/* */", "\u00fc\u20ac",
-         "\\x7f1", "\\'"]
+TEXTS = ["", "plain", 'q\\"uote', "\\\\", "\\n\\t", "\\001\\177", "%d", "??=", "/* */",
+         "\u00fc\u20ac", "\\x7f1", "\\'"]
 EDGES = {32: ["-2147483648", "2147483647", "0", "-1", "42"],
          64: ["-9223372036854775808", "9223372036854775807", "0", "-1", "4294967296"]}
 

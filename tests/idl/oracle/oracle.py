@@ -14,8 +14,7 @@ recast/  proto3 files with `optional`, which protoc-gen-c refuses: held against 
 alone/   files that protoc-gen-c refuses or miscompiles: our code must compile, say
          what the .proto says, and agree with Python's protobuf; x.c, beside x.proto,
          uses it as a person would.
-
-random/  files made up by maker.py, from --seed; held to the same as both/.
+random/  files made up by maker.py from --seed, --random of them: as in both/.
 
 Services are taken out of what protoc-gen-c sees: it makes stubs for them that we do
 not.  So are the types X_Closure that it makes for each message, for these stubs
@@ -24,11 +23,8 @@ and what it should be.  The exit code is 1 if there were any.
 """
 
 import argparse
-import os
 import random
-import re
 import shutil
-import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +38,7 @@ from google.protobuf import descriptor_pb2  # noqa: E402
 import headers  # noqa: E402
 import maker  # noqa: E402
 import wire  # noqa: E402
+from side import LOOSE, Failure, Side, check_run, run, stem  # noqa: E402
 
 warnings.simplefilter("error")  # Python's protobuf only warns of some bad bytes
 
@@ -51,89 +48,11 @@ SEED, RANDOM_MESSAGES, RANDOM_FILES = 20, 12, 10
 MOST_LINES = 200
 SCALARS = set(range(1, 19)) - {9, 10, 11, 12}  # the numbers of types that can be packed
 
-LOOSE = ["-std=gnu11", "-w"]
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Wshadow", "-Werror"]
 STRICT_CXX = ["-std=gnu++20", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror"]
 
 # Headers with macros that fields may be named like; users include them before ours.
 MACROS = ["errno.h", "stdio.h", "sys/sysmacros.h"]
-
-
-def run(command, **more):
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, **more)
-
-
-def first_error(text):
-    lines = [line for line in text.splitlines() if line and "warning" not in line.lower()]
-    errors = [line for line in lines if "error" in line]
-    return (errors or lines or ["it does not say why"])[0].strip()
-
-
-class Failure(Exception):
-    """A tool refused; the message says which and why."""
-
-
-def check_run(what, command, **more):
-    done = run(command, **more)
-    if done.returncode:
-        raise Failure(f"{what}: {first_error(done.stderr)}")
-    return done.stdout
-
-
-def stem(file):
-    return re.sub(r"\.proto$", "", file)
-
-
-class Side:
-    """What one generator made of a list of files."""
-
-    def __init__(self, tools, name, out, flags):
-        self.tools, self.name, self.out, self.flags = tools, name, out, flags
-        out.mkdir(parents=True)
-
-    def has_code(self, file):
-        return (self.out / f"{stem(file)}.pb-c.c").exists()
-
-    def header(self, file):
-        return self.out / f"{stem(file)}.pb-c.h"
-
-    def object(self, file):
-        return self.out / f"{stem(file)}.o"
-
-    def compile(self, file):
-        check_run(f"{self.name}'s code does not compile",
-                  [self.tools.cc, *self.flags, "-fPIC", "-c", "-I", self.out,
-                   self.out / f"{stem(file)}.pb-c.c", "-o", self.object(file)])
-
-    def symbols(self, file):
-        listing = check_run("nm", ["nm", "--defined-only", "--extern-only", self.object(file)])
-        return sorted(line.split()[2] for line in listing.splitlines())
-
-    def declarations(self, file, symbols):
-        """What the header declares; builds the probe on the way."""
-        header, include = self.header(file), f"{stem(file)}.pb-c.h"
-        probe = self.out / f"{stem(file)}.probe.c"
-        probe.write_text(f'#include "{include}"\n')
-        found = headers.macros(
-            check_run("cc -E", [self.tools.cc, "-E", "-dD", "-I", self.out, probe]), header)
-        structs = re.findall(r"^typedef\s+struct\s+\w+\s+(\w+)\s*;", header.read_text(), re.M)
-        probe.write_text(headers.probe_source(include, symbols, found, structs))
-        made = probe.with_suffix(".o")
-        check_run(f"{self.name}'s header lacks something",
-                  [self.tools.cc, *LOOSE, "-gdwarf-5", "-fno-eliminate-unused-debug-types", "-fPIC",
-                   "-c", "-I", self.out, probe, "-o", made])
-        found.update(headers.DebugInfo(made).declarations(str(header)))
-        found["deprecated members"] = headers.deprecated_members(header.read_text())
-        return {name: text for name, text in found.items() if not name.endswith("_Closure")}
-
-    def link(self, file, closure):
-        """One shared object from the code of a file, of all it imports, and its probe."""
-        library = self.out / f"{stem(file)}.so"
-        objects = [self.object(one) for one in closure if self.has_code(one)]
-        check_run(f"{self.name}'s code does not link",
-                  [self.tools.cc, "-shared", *objects, self.out / f"{stem(file)}.probe.o",
-                   "-o", library, "-Wl,-z,defs", "-lprotobuf-c"])
-        return library
 
 
 class Suite:
@@ -223,12 +142,15 @@ class Suite:
         self.generate_afar(out, [file])
         for made in sorted(path for path in out.rglob("*") if path.is_file()):
             name = made.relative_to(out)
-            if not (side.out / name).exists() or (side.out / name).read_bytes() != made.read_bytes():
+            other = side.out / name
+            if not other.exists() or other.read_bytes() != made.read_bytes():
                 self.report(file, f"{name} differs when it is made by itself")
 
     def compile_again(self, side, what, command, text=None):
         """As users may have it: with macros about, and with our include folders."""
-        parts = [f"-I{side.out}"] + [f"-I{SOURCE / part}" for part in ("runtime", "client", "server")]
+        parts = [f"-I{side.out}"]
+        for part in ("runtime", "client", "server"):
+            parts.append(f"-I{SOURCE / part}")
         for header in MACROS:
             parts += ["-include", header]
         check_run(what, [*command, "-fsyntax-only", *parts, *([] if text is None else ["-"])],
@@ -345,7 +267,8 @@ class Suite:
         sent = []
         for symbol, (name, _) in fields.items():
             if not self.wire.is_map_entry(name):
-                sent += [(symbol, self.wire.random(name, rng).hex()) for _ in range(RANDOM_MESSAGES)]
+                sent += [(symbol, self.wire.random(name, rng).hex())
+                         for _ in range(RANDOM_MESSAGES)]
         lines = [f"{symbol} {data or '-'}\n" for symbol, data in sent]
         answers = self.twin(file, "read", libraries, lines)
         if len(answers) != len(sent):
@@ -466,10 +389,11 @@ def suites(tools):
                for path in sorted((tools.include / "google/protobuf").glob("*.proto"))]
     shipped.append("google/protobuf/compiler/plugin.proto")
     bank, made = SOURCE / "examples/bank", tools.work / "made"
+    random_files = maker.write_files(made, tools.seed, tools.random)
     return [
         (make("both", shipped + ["account.proto", "afar/ref.proto"], [bank]),
          lambda suite: suite.compare(without_services)),
-        (Suite(tools, "random", maker.write_files(made, tools.seed, tools.random), [made, tools.include]),
+        (Suite(tools, "random", random_files, [made, tools.include]),
          lambda suite: suite.compare(without_services)),
         (make("recast"), lambda suite: suite.compare(recast_to_proto2)),
         (make("alone"), lambda suite: suite.only_ours()),
