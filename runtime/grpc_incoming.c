@@ -228,7 +228,9 @@ send_final(afar__incoming *incoming)
     grpc_op batch[4];
     size_t count = 0;
 
-    if (!call->initial_sent)
+    if (incoming->streams && incoming->pipe.opening_count > 0)
+        batch[count++] = incoming->pipe.opening[0]; /* no message took it along */
+    else if (!call->initial_sent)
         batch[count++] = initial_op(incoming);
     if (call->error.code == AFAR_OK && call->reply) {
         memset(&batch[count], 0, sizeof *batch);
@@ -327,6 +329,9 @@ stream_error(afar_call *call, afar__pipe_result result, const char *what, afar_e
 {
     if (result == AFAR__PIPE_REFUSED)
         return afar__wait_refused(err);
+    if (result == AFAR__PIPE_NO_MEMORY)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a message",
+                         call->method->path);
     /* The end of the stream may be seen before the core says why. */
     if (result == AFAR__PIPE_OVER)
         afar__call_cancel(call);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
@@ -135,8 +136,11 @@ make_link(afar_node *node, const char *address, const char *target, int fd, afar
 {
     afar__link *link = calloc(1, sizeof *link);
 
-    if (!link)
+    if (!link) {
+        if (fd >= 0)
+            close(fd);
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a link", address);
+    }
     atomic_init(&link->refs, 1);
     pthread_mutex_init(&link->lock, NULL);
     snprintf(link->address, sizeof link->address, "%s", address);

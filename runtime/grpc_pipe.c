@@ -133,7 +133,7 @@ afar__pipe_send(afar__pipe *pipe, const ProtobufCMessage *message, int64_t deadl
     bool paused = false;
 
     if (!parcel)
-        return AFAR__PIPE_REFUSED;
+        return AFAR__PIPE_NO_MEMORY;
     parcel->next = NULL;
     afar__grpc_pack(message, &parcel->packed);
     parcel->bytes = sizeof *parcel + grpc_byte_buffer_length(&parcel->packed);
@@ -185,6 +185,15 @@ start_receive_locked(afar__pipe *pipe)
     afar__grpc_start(pipe->call, &op, 1, &pipe->receive_tag);
 }
 
+/* A message came and there is no room for it: so the stream ends here, and not well. */
+static void
+lose_locked(afar__pipe *pipe)
+{
+    pipe->starved = true;
+    grpc_call_cancel_with_status(pipe->call, GRPC_STATUS_RESOURCE_EXHAUSTED,
+                                 "no memory for a message", NULL);
+}
+
 static void
 received(afar__tag *tag, bool ok)
 {
@@ -193,8 +202,11 @@ received(afar__tag *tag, bool ok)
 
     pthread_mutex_lock(&pipe->lock);
     pipe->receiving = false;
-    if (ok && pipe->incoming)
+    if (ok && pipe->incoming) {
         parcel = malloc(sizeof *parcel);
+        if (!parcel)
+            lose_locked(pipe);
+    }
     if (parcel) {
         parcel->next = NULL;
         parcel->received = pipe->incoming;
@@ -277,6 +289,8 @@ afar__pipe_receive(afar__pipe *pipe, int64_t deadline, const afar__pipe_pause *p
     if (pipe->arrived) {
         *ret_buffer = pop_locked(pipe);
         result = AFAR__PIPE_OK;
+    } else if (pipe->starved) {
+        result = AFAR__PIPE_NO_MEMORY;
     } else {
         result = pipe->eof ? AFAR__PIPE_OVER : result_of(waited);
     }

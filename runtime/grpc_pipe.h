@@ -42,8 +42,9 @@ typedef struct afar__pipe {
     size_t arrived_bytes;
     unsigned glances_off; /* so many receives wait without a glance first (grpc_pipe.c) */
     unsigned glances_missed;
-    bool eof;    /* nothing more comes */
-    bool broken; /* and that is not how the peer meant it */
+    bool eof;     /* nothing more comes */
+    bool broken;  /* and that is not how the peer meant it */
+    bool starved; /* there was no memory for what came */
 
     bool ended; /* the call is over: nothing can be sent */
 } afar__pipe;
@@ -61,7 +62,8 @@ typedef enum afar__pipe_result {
     AFAR__PIPE_TIMEOUT,
     AFAR__PIPE_OVER,     /* sending: the call is over; receiving: end of stream */
     AFAR__PIPE_FINISHED, /* sending: it was said that no more would be sent */
-    AFAR__PIPE_REFUSED
+    AFAR__PIPE_REFUSED,
+    AFAR__PIPE_NO_MEMORY
 } afar__pipe_result;
 
 /* Called without the lock around a wait that is really going to happen. */

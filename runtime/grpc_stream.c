@@ -186,6 +186,9 @@ pipe_error(struct stream *stream, afar__pipe_result result, const char *what, af
 {
     if (result == AFAR__PIPE_REFUSED)
         return afar__wait_refused(err);
+    if (result == AFAR__PIPE_NO_MEMORY)
+        return afar__outgoing_fail(&stream->out, err, AFAR_RESOURCE_EXHAUSTED, AFAR_OUTCOME_UNKNOWN,
+                                   "no memory for a message");
     return afar__outgoing_fail(&stream->out, err, AFAR_DEADLINE_EXCEEDED, AFAR_OUTCOME_NOT_SENT,
                                "%s", what);
 }

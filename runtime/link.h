@@ -18,7 +18,7 @@ afar_code
 afar__link_open(afar_node *node, const afar__address *address, afar__link **ret_link,
                 afar_error *err);
 
-/* A link over a connected stream socket, which it takes. */
+/* A link over a connected stream socket, which it takes, also when it fails. */
 afar_code
 afar__link_adopt(afar_node *node, const char *peer, int fd, afar__link **ret_link, afar_error *err);
 
