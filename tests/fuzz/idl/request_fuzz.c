@@ -41,8 +41,8 @@
 typedef Google__Protobuf__Compiler__CodeGeneratorRequest request_message;
 typedef Google__Protobuf__Compiler__CodeGeneratorResponse response_message;
 
-/* Blocks of memory that the compiler holds; it takes them by the 64 KiB. */
-enum { MOST_BLOCKS = 4096 };
+/* Allocations that the compiler holds at a time. */
+enum { MOST_BLOCKS = 1 << 20 };
 
 /* Seconds for one request; most take a millisecond. */
 enum { MOST_SECONDS = 20 };
