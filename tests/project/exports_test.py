@@ -84,7 +84,7 @@ class ExportsTest(unittest.TestCase):
     def test_names_and_needs(self):
         """The soname, and the libraries that are loaded with each."""
         system = {"libc", "libm", "ld-linux-x86-64", "ld-linux-aarch64"}
-        needs = {"runtime": system | {"libgrpc", "libgpr", "libprotobuf-c"},
+        needs = {"runtime": system | {"libgrpc", "libgpr", "libprotobuf-c", "libz"},
                  "client": system | {"libafar", "libprotobuf-c"},
                  "server": system | {"libafar", "libprotobuf-c"}}
         for part, library in LIBRARIES.items():

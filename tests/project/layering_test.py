@@ -30,6 +30,7 @@ ADAPTERS = [
     (r"grpc/|grpc\+\+/|grpcpp/", r"runtime/grpc_\w+\.[ch]|bench/grpc_\w+\.cc"),
     (r"sodium", r"runtime/secure\w*\.c"),
     (r"sqlite3", r"server/nameserver/store\w*\.c"),
+    (r"zlib\.h", r"runtime/inflate\.c"),
     (r"(runtime/)?grpc_\w+\.h", r"runtime/grpc_\w+\.[ch]"),
 ]
 
@@ -117,6 +118,7 @@ class LayeringTest(unittest.TestCase):
             "runtime/b.c": "# include <grpc/grpc.h>\n",
             "runtime/grpc_core.h": "#include <grpc/grpc.h>\n",
             "runtime/call.c": '#include "runtime/grpc_core.h"\n',
+            "runtime/unzip.c": "#include <zlib.h>\n",
             "runtime/c.c": "#include <sodium.h>\n",
             "client/a.c": '#include <afar/server.h>\n#include "runtime/deep.h"\n',
             "server/a.c": '#include "../client/pool.h"\n#include <sqlite3.h>\n',
@@ -137,6 +139,7 @@ class LayeringTest(unittest.TestCase):
                 "runtime/b.c includes grpc/grpc.h",
                 "runtime/c.c includes sodium.h",
                 "runtime/call.c includes runtime/grpc_core.h",
+                "runtime/unzip.c includes zlib.h",
                 "server/a.c includes client/pool.h",
                 "server/a.c includes sqlite3.h",
             ])
