@@ -38,6 +38,33 @@ free_parcels(afar__parcel *parcel, bool packed)
     }
 }
 
+/* ---- asking for messages ---- */
+
+static void
+start_receive_locked(afar__pipe *pipe)
+{
+    grpc_op op;
+
+    memset(&op, 0, sizeof op);
+    op.op = GRPC_OP_RECV_MESSAGE;
+    op.data.recv_message.recv_message = &pipe->incoming;
+    pipe->receiving = true;
+    pipe->ref(pipe);
+    afar__grpc_start(pipe->call, &op, 1, &pipe->receive_tag);
+}
+
+/* The core says how a call ended when all its messages have been read.  So when nothing
+ * can be sent any more the rest is taken in, whatever the limit: it is no more than
+ * HTTP/2 lets the peer send unasked. */
+static void
+receive_more_locked(afar__pipe *pipe)
+{
+    bool paused = pipe->arrived && !pipe->receiving && !pipe->eof;
+
+    if (paused && (pipe->arrived_bytes < AFAR__PIPE_LIMIT || pipe->ended))
+        start_receive_locked(pipe);
+}
+
 /* ---- sending ---- */
 
 static void
@@ -88,6 +115,7 @@ sent(afar__tag *tag, bool ok)
         pipe->first = NULL;
         pipe->last = &pipe->first;
         pipe->queued_bytes = 0;
+        receive_more_locked(pipe);
     }
     if (pipe->first)
         start_send_locked(pipe);
@@ -172,19 +200,6 @@ afar__pipe_finish(afar__pipe *pipe)
 
 /* ---- receiving ---- */
 
-static void
-start_receive_locked(afar__pipe *pipe)
-{
-    grpc_op op;
-
-    memset(&op, 0, sizeof op);
-    op.op = GRPC_OP_RECV_MESSAGE;
-    op.data.recv_message.recv_message = &pipe->incoming;
-    pipe->receiving = true;
-    pipe->ref(pipe);
-    afar__grpc_start(pipe->call, &op, 1, &pipe->receive_tag);
-}
-
 /* A message came and there is no room for it: so the stream ends here, and not well. */
 static void
 lose_locked(afar__pipe *pipe)
@@ -214,8 +229,7 @@ received(afar__tag *tag, bool ok)
         *pipe->arrived_last = parcel;
         pipe->arrived_last = &parcel->next;
         pipe->arrived_bytes += parcel->bytes;
-        if (pipe->arrived_bytes < AFAR__PIPE_LIMIT)
-            start_receive_locked(pipe);
+        receive_more_locked(pipe);
     } else {
         if (pipe->incoming)
             grpc_byte_buffer_destroy(pipe->incoming);

@@ -208,7 +208,7 @@ send_message(afar_stream *base, const ProtobufCMessage *message, int64_t deadlin
         code = afar__outgoing_fail(&stream->out, err, AFAR_FAILED_PRECONDITION,
                                    AFAR_OUTCOME_NOT_SENT, "sent after the stream was finished");
     else if (result == AFAR__PIPE_OVER)
-        code = end_of(stream, AFAR__NEVER, err);
+        code = end_of(stream, deadline, err);
     else if (result != AFAR__PIPE_OK)
         code = pipe_error(stream, result, "the peer does not take what was sent", err);
     unref(&stream->pipe);
