@@ -10,9 +10,9 @@
 struct session {
     afar_client *client;
     afar_test_echo *echo;
-    afar_client *watching;         /* a second connection: the first may be full of calls */
+    afar_client *watching; /* a second connection: the first may be full of calls */
     afar_test_monitor *monitor;
-    Afar__Test__Seen before;       /* the counters when the session began */
+    Afar__Test__Seen before; /* the counters when the session began */
 };
 
 void
