@@ -55,9 +55,10 @@ struct afar_server {
     char address[128];               /* the first */
     int stop_event;                  /* an eventfd: stop was asked for */
 
-    pthread_mutex_t lock; /* guards the state */
+    pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     enum state state;
+    unsigned running; /* threads in afar_server_run; they leave before it is freed */
 };
 
 /* ---- opening ---- */
@@ -203,6 +204,17 @@ afar_server_open(afar_node *node, const char *address, const afar_server_options
     return AFAR_OK;
 }
 
+static bool
+is_open(afar_server *server)
+{
+    bool open;
+
+    pthread_mutex_lock(&server->lock);
+    open = server->state == OPEN;
+    pthread_mutex_unlock(&server->lock);
+    return open;
+}
+
 static afar_code
 listen_inproc(afar_server *server, const char *name, afar_error *err)
 {
@@ -229,7 +241,7 @@ afar_server_listen(afar_server *server, const char *text, afar_error *err)
 
     if (code)
         return code;
-    if (server->state != OPEN)
+    if (!is_open(server))
         return afar_fail(err, AFAR_FAILED_PRECONDITION, "%s: the server has started", text);
     if (address.kind == AFAR__ADDRESS_INPROC)
         return listen_inproc(server, address.path, err);
@@ -370,6 +382,11 @@ close_server(void *argument)
     afar_server *server = argument;
 
     stop_server(server);
+    afar_server_stop(server);
+    pthread_mutex_lock(&server->lock);
+    while (server->running > 0)
+        pthread_cond_wait(&server->changed, &server->lock);
+    pthread_mutex_unlock(&server->lock);
     free_server(server);
     return NULL;
 }
@@ -409,6 +426,16 @@ wait_for_stop(afar_server *server)
         continue;
 }
 
+/* After the last one the server may be gone. */
+static void
+count_running(afar_server *server, int more)
+{
+    pthread_mutex_lock(&server->lock);
+    server->running += (unsigned)more;
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->lock);
+}
+
 afar_code
 afar_server_run(afar_server *server, afar_error *err)
 {
@@ -419,13 +446,16 @@ afar_server_run(afar_server *server, afar_error *err)
 
     if (!afar__engine_may_wait())
         return afar_fail(err, AFAR_FAILED_PRECONDITION, "a server cannot be run from a handler");
+    if (afar__engine_check(err))
+        return AFAR_FAILED_PRECONDITION;
+    count_running(server, 1);
     signals = atomic_compare_exchange_strong(&signal_event, &free_event, server->stop_event);
     if (signals) {
         sigemptyset(&catch.sa_mask);
         sigaction(SIGTERM, &catch, &old_term);
         sigaction(SIGINT, &catch, &old_int);
     }
-    if (server->state == OPEN)
+    if (is_open(server))
         code = afar_server_start(server, err);
     if (!code)
         wait_for_stop(server);
@@ -435,5 +465,6 @@ afar_server_run(afar_server *server, afar_error *err)
         sigaction(SIGINT, &old_int, NULL);
         atomic_store(&signal_event, -1);
     }
+    count_running(server, -1);
     return code;
 }
