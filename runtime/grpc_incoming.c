@@ -105,6 +105,21 @@ retire(afar__incoming *incoming)
         afar__incoming_destroy(incoming);
 }
 
+/* Posts again what could not be posted before. */
+static void
+repay(afar__port *port)
+{
+    bool owed;
+
+    pthread_mutex_lock(&port->lock);
+    owed = port->owed > 0;
+    if (owed)
+        port->owed--;
+    pthread_mutex_unlock(&port->lock);
+    if (owed)
+        afar__incoming_request(port);
+}
+
 static void
 free_call(afar_call *call)
 {
@@ -114,6 +129,7 @@ free_call(afar_call *call)
     reset(incoming);
     if (host)
         afar_object_close(afar__host_object(host));
+    repay(incoming->port); /* before the port may go */
     retire(incoming);
 }
 
@@ -589,21 +605,6 @@ identify(afar__incoming *incoming)
         proceed(incoming);
 }
 
-/* Posts again what could not be posted before. */
-static void
-repay(afar__port *port)
-{
-    bool owed;
-
-    pthread_mutex_lock(&port->lock);
-    owed = port->owed > 0;
-    if (owed)
-        port->owed--;
-    pthread_mutex_unlock(&port->lock);
-    if (owed)
-        afar__incoming_request(port);
-}
-
 static void
 came(afar__tag *tag, bool ok)
 {
@@ -617,7 +618,6 @@ came(afar__tag *tag, bool ok)
     /* Before anything of this call lets the core read on: a call that waits for a
      * request gets it then, and not one that comes after it. */
     afar__incoming_request(port);
-    repay(port);
     if (!incoming->base.arena)
         incoming->base.arena = afar__arena_new(FIRST_CHUNK);
     if (incoming->base.arena) {

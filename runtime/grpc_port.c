@@ -27,6 +27,10 @@
 #define POSTED 64
 #define MIN_PING_MS 10000
 
+/* A peer that is gone without a word is noticed after both together. */
+#define KEEPALIVE_MS 60000
+#define KEEPALIVE_ANSWER_MS 20000
+
 static void
 stopped(afar__tag *tag, bool ok)
 {
@@ -54,6 +58,9 @@ make_server(const afar_node *node, const afar__port_options *options)
         { GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0 }, /* inflate.c does it */
         { GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, MIN_PING_MS },
         { GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1 },
+        { GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS },
+        { GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_ANSWER_MS },
+        { GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0 },
     };
     grpc_arg list[sizeof settings / sizeof *settings];
     grpc_channel_args args = { sizeof list / sizeof *list, list };

@@ -46,33 +46,47 @@ afar_stream_finish(afar_stream *stream, afar_error *err)
     return code ? code : stream->ops->finish(stream, err);
 }
 
+/* The reply counts only if the call ended well, and if nothing came behind it. */
+static afar_code
+await_end(afar_stream *stream, afar_deadline deadline, afar_error *err)
+{
+    afar_error end = AFAR_ERROR_INIT;
+    ProtobufCMessage *second = NULL;
+    afar_code code = afar_stream_receive(stream, deadline, &second, &end);
+
+    if (code == AFAR_OK) {
+        afar_message_free(second);
+        return afar_fail(err, AFAR_INTERNAL, "%s: more than one reply came", stream->method->path);
+    }
+    if (code != AFAR_ENDED && err)
+        afar_error_move(err, &end);
+    afar_error_clear(&end);
+    return code == AFAR_ENDED ? AFAR_OK : code;
+}
+
 afar_code
 afar_stream_await(afar_stream *stream, afar_deadline deadline, ProtobufCMessage **ret_reply,
                   afar_error *err)
 {
-    ProtobufCMessage *reply = NULL, *second = NULL;
-    afar_code code;
+    afar_code code = AFAR_OK;
 
     /* If the call has failed already, receiving says how. */
     (void)!afar_stream_finish(stream, NULL);
-    code = afar_stream_receive(stream, deadline, &reply, err);
+    if (!stream->reply)
+        code = afar_stream_receive(stream, deadline, &stream->reply, err);
     if (code == AFAR_ENDED)
         return afar_fail(err, AFAR_INTERNAL, "%s: the call ended without a reply",
                          stream->method->path);
-    if (code)
-        return code;
-    /* The reply counts only if the call ended well. */
-    code = afar_stream_receive(stream, deadline, &second, err);
-    if (code == AFAR_ENDED) {
-        afar_error_clear(err);
-        *ret_reply = reply;
-        return AFAR_OK;
-    }
-    afar_message_free(reply);
-    if (code)
-        return code;
-    afar_message_free(second);
-    return afar_fail(err, AFAR_INTERNAL, "%s: more than one reply came", stream->method->path);
+    if (!code)
+        code = await_end(stream, deadline, err);
+    if (code == AFAR_OK)
+        *ret_reply = stream->reply;
+    else if (code != AFAR_DEADLINE_EXCEEDED)
+        afar_message_free(stream->reply);
+    else
+        return code; /* it is kept for the next try */
+    stream->reply = NULL;
+    return code;
 }
 
 afar_code
@@ -100,5 +114,6 @@ afar_stream_close(afar_stream *stream)
 {
     if (!stream || afar__engine_forked())
         return;
+    afar_message_free(stream->reply);
     stream->ops->close(stream);
 }

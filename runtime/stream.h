@@ -21,6 +21,7 @@ typedef struct afar__stream_ops {
 struct afar_stream {
     const afar__stream_ops *ops;
     const afar_method *method;
+    ProtobufCMessage *reply; /* of a client stream, while its end is not known */
 };
 
 #endif
