@@ -287,7 +287,7 @@ export_many(struct world *world, afar_error *err)
     fault_thing *thing = NULL;
     afar_code code = fault_thing_new(&methods, NULL, NULL, &thing, err);
     int count = 0;
-    char name[16];
+    char name[24];
 
     for (; !code && count < 100; count++) {
         snprintf(name, sizeof name, "name-%d", count);
