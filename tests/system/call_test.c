@@ -178,10 +178,10 @@ fail_as_told(void *self, const Test__Packet *request, Test__Packet *reply, afar_
     (void)reply;
     detail.number = request->number;
     size_t length = test__broken__pack(&detail, bytes);
-    afar_code code = afar_fail(&err, AFAR_ALREADY_EXISTS, "two\nlines");
+    afar_fail(&err, AFAR_ALREADY_EXISTS, "two\nlines");
     CHECK_OK(afar_error_add_detail(&err, "test.Broken", bytes, length));
     CHECK_OK(afar_error_add_detail(&err, "test.Unheard", "\1\2", 2));
-    code = afar_call_fail_error(call, &err);
+    afar_code code = afar_call_fail_error(call, &err);
     afar_error_clear(&err);
     return code;
 }
