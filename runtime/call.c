@@ -204,6 +204,9 @@ afar_call_defer(afar_call *call)
     pthread_mutex_unlock(&call->lock);
     if (!atomic_load(&call->watched))
         call->ops->watch(call);
+    /* What the handler still calls inherits metadata; its view is made now, while the
+     * arena is this thread's. */
+    (void)call->ops->metadata(call);
     afar__host_leave(call, false);
 }
 

@@ -210,7 +210,7 @@ fill_trailing(afar__incoming *incoming)
     if (details && !afar__status_encode(error, incoming->base.arena, &bytes, &length))
         pairs[incoming->sent_count[1]++] = afar__grpc_pair(AFAR__DETAILS_KEY, bytes, length);
     if (code) {
-        char text[8];
+        char text[16];
         int n = snprintf(text, sizeof text, "%d", (int)error->code);
 
         pairs[incoming->sent_count[1]++] = afar__grpc_pair(AFAR__CODE_KEY, text, (size_t)n);
@@ -461,6 +461,8 @@ peer(afar_call *call)
         incoming->peer = incoming->port->options.peer(incoming->port->options.arg, atoi(name + 3));
     gpr_free(name);
     incoming->peer.address = afar__arena_strdup(call->arena, incoming->peer.address);
+    if (!incoming->peer.address)
+        incoming->peer.address = "unknown";
     incoming->peer_known = true;
     return incoming->peer;
 }
