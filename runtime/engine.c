@@ -58,13 +58,13 @@ static struct {
     pthread_cond_t gone; /* a thread ended, or the core was closed */
     unsigned holds;
     bool open;
-    bool closing; /* between the last release and the core's end */
-    unsigned threads;
+    bool closing;     /* between the last release and the core's end */
     unsigned blocked; /* library threads that wait in user code */
     struct thread *idle;
     struct thread *dead;       /* ended, to be joined */
     afar__task *first, **last; /* the run queue */
 
+    atomic_uint threads; /* changed under the lock; the last two stay */
     atomic_bool stopping;
     atomic_bool forked;
     atomic_bool wanted;          /* a caller waits for a library thread to let go */
@@ -146,7 +146,8 @@ spawn_locked(void)
     thread->last = &thread->first;
     failed = make_thread(&thread->id, library_thread, thread);
     if (failed) {
-        afar__log(AFAR_LOG_ERROR, "no thread: error %d, with %u running", failed, engine.threads);
+        afar__log(AFAR_LOG_ERROR, "no thread: error %d, with %u running", failed,
+                  atomic_load(&engine.threads));
         free(thread);
         return;
     }
@@ -283,14 +284,22 @@ next_task(void)
     return task;
 }
 
-void
-afar__engine_background(void)
+afar_code
+afar__engine_background(afar_error *err)
 {
-    if (atomic_fetch_add(&engine.background, 1) > 0 || atomic_load(&engine.watching))
-        return;
+    unsigned threads;
+
+    if ((atomic_fetch_add(&engine.background, 1) > 0 || atomic_load(&engine.watching)) &&
+        atomic_load(&engine.threads) > 0)
+        return AFAR_OK;
     pthread_mutex_lock(&engine.lock);
     summon_locked();
+    threads = atomic_load(&engine.threads);
     pthread_mutex_unlock(&engine.lock);
+    if (threads > 0)
+        return AFAR_OK;
+    atomic_fetch_sub(&engine.background, 1);
+    return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no thread can be made to work in");
 }
 
 void

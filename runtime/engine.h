@@ -57,9 +57,10 @@ afar__engine_run_next(afar__task *task);
 
 /* Says that something can happen without anybody waiting for it (a server that
  * listens, a call that was started): a library thread then polls when no caller
- * does.  Counted; undone by afar__engine_background_end. */
-void
-afar__engine_background(void);
+ * does.  Counted; undone by afar__engine_background_end.  RESOURCE_EXHAUSTED if there
+ * is no such thread, and none can be made. */
+afar_code
+afar__engine_background(afar_error *err);
 void
 afar__engine_background_end(void);
 

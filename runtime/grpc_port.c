@@ -92,14 +92,18 @@ afar__port_open(afar_node *node, const afar__port_options *options, afar__port *
     return AFAR_OK;
 }
 
-void
-afar__port_start(afar__port *port)
+afar_code
+afar__port_start(afar__port *port, afar_error *err)
 {
+    afar_code code = afar__engine_background(err);
+
+    if (code)
+        return code;
     port->started = true;
     grpc_server_start(port->server);
     for (int i = 0; i < POSTED; i++)
         afar__incoming_request(port);
-    afar__engine_background();
+    return AFAR_OK;
 }
 
 void

@@ -54,12 +54,13 @@ ref(afar__pipe *pipe)
     atomic_fetch_add_explicit(&stream_of_pipe(pipe)->refs, 1, memory_order_relaxed);
 }
 
-/* For a tag: it has to be fetched, whether or not anybody waits for it. */
+/* For a tag: it has to be fetched, whether or not anybody waits for it.  There is a
+ * thread for that since the stream was started. */
 static void
 ref_tag(afar__pipe *pipe)
 {
     ref(pipe);
-    afar__engine_background();
+    (void)!afar__engine_background(NULL);
 }
 
 static void
@@ -331,22 +332,9 @@ start_batches(struct stream *stream)
     afar__pipe_open(&stream->pipe);
 }
 
-afar_code
-afar__stream_start(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
-                   afar_deadline deadline, const afar_call_options *options,
-                   afar_stream **ret_stream, afar_error *err)
+static void
+set_up(struct stream *stream, const afar_method *method, const ProtobufCMessage *request)
 {
-    struct stream *stream = calloc(1, sizeof *stream);
-    afar_code code;
-
-    if (!stream)
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a call", method->path);
-    code =
-        afar__outgoing_open(&stream->out, (afar__remote *)object, method, deadline, options, err);
-    if (code) {
-        free(stream);
-        return code;
-    }
     stream->base.ops = &ops;
     stream->base.method = method;
     atomic_init(&stream->refs, 1);
@@ -363,7 +351,32 @@ afar__stream_start(afar_object *object, const afar_method *method, const Protobu
         afar__grpc_pack(request, &stream->request);
         stream->pipe.finish = stream->pipe.finish_sent = true;
     }
-    start_batches(stream);
-    *ret_stream = &stream->base;
-    return AFAR_OK;
+}
+
+afar_code
+afar__stream_start(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
+                   afar_deadline deadline, const afar_call_options *options,
+                   afar_stream **ret_stream, afar_error *err)
+{
+    struct stream *stream = calloc(1, sizeof *stream);
+    afar_code code;
+
+    if (!stream)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a call", method->path);
+    code = afar__engine_background(err);
+    if (code) {
+        free(stream);
+        return code;
+    }
+    code =
+        afar__outgoing_open(&stream->out, (afar__remote *)object, method, deadline, options, err);
+    if (!code) {
+        set_up(stream, method, request);
+        start_batches(stream);
+        *ret_stream = &stream->base;
+    } else {
+        free(stream);
+    }
+    afar__engine_background_end(); /* from now on each tag has it */
+    return code;
 }

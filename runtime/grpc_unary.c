@@ -113,12 +113,20 @@ afar__unary_start(afar_object *object, const afar_method *method, const Protobuf
                   afar_future **ret_future, afar_error *err)
 {
     struct unary *unary = malloc(sizeof *unary);
-    afar_code code;
+    afar_code code = AFAR_OK;
 
     if (!unary)
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a call", method->path);
+    if (!blocking)
+        code = afar__engine_background(err);
+    if (code) {
+        free(unary);
+        return code;
+    }
     code = afar__outgoing_open(&unary->out, (afar__remote *)object, method, deadline, options, err);
     if (code) {
+        if (!blocking)
+            afar__engine_background_end();
         free(unary);
         return code;
     }
@@ -127,8 +135,6 @@ afar__unary_start(afar_object *object, const afar_method *method, const Protobuf
     unary->reply = NULL;
     afar__grpc_pack(request, &unary->request);
     unary->future.background = !blocking;
-    if (!blocking)
-        afar__engine_background();
     start_batch(unary);
     *ret_future = &unary->future;
     return AFAR_OK;

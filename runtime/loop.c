@@ -108,7 +108,9 @@ connect_loop(struct loop *made, afar_error *err)
     code = afar__port_open(made->node, &options, &made->port, err);
     if (code)
         return code;
-    afar__port_start(made->port);
+    code = afar__port_start(made->port, err);
+    if (code)
+        return code;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends))
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no socket pair for calls on local objects");
     afar__port_add(made->port, ends[1]);

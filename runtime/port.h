@@ -36,9 +36,9 @@ afar_code
 afar__port_open(afar_node *node, const afar__port_options *options, afar__port **ret_port,
                 afar_error *err);
 
-/* Before the first socket is added. */
-void
-afar__port_start(afar__port *port);
+/* Before the first socket is added.  RESOURCE_EXHAUSTED without a thread to serve in. */
+afar_code
+afar__port_start(afar__port *port, afar_error *err);
 
 /* Serves a connected, non-blocking stream socket, which the port takes. */
 void

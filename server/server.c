@@ -294,8 +294,9 @@ start_parts(afar_server *server, afar_error *err)
 
     if (code)
         return code;
-    afar__port_start(server->port);
-    code = afar__acceptor_start(server->acceptor, err);
+    code = afar__port_start(server->port, err);
+    if (!code)
+        code = afar__acceptor_start(server->acceptor, err);
     if (code)
         return code;
     atomic_store(&server->takes, server->acceptor);

@@ -121,6 +121,14 @@ hold(void)
     CHECK_OK(afar__engine_hold(&err));
 }
 
+static void
+begin_background(void)
+{
+    afar_error err = AFAR_ERROR_INIT;
+
+    CHECK_OK(afar__engine_background(&err));
+}
+
 /* Until a library thread is the poller: then whatever happens is seen. */
 static void
 wait_for_poller(void)
@@ -258,7 +266,7 @@ TEST(callers_wake_each_other)
 TEST(callers_wake_each_other_in_the_foreground)
 {
     hold();
-    afar__engine_background();
+    begin_background();
     play_a_game();
     afar__engine_background_end();
     afar__engine_release();
@@ -426,7 +434,7 @@ TEST(a_library_thread_polls_when_nobody_does)
     struct bell never = BELL_INIT;
 
     hold();
-    afar__engine_background();
+    begin_background();
     wait_for_poller();
     for (int i = 0; i < 50; i++) {
         /* A caller who waits gets the role, and gives it back. */
@@ -444,7 +452,7 @@ TEST(user_code_that_lasts_does_not_keep_the_library_from_polling)
     struct bell never = BELL_INIT, done = BELL_INIT;
 
     hold();
-    afar__engine_background();
+    begin_background();
     make_spares(&done);
     for (int i = 0; i < 20; i++) {
         struct gate gate = GATE_INIT;
@@ -474,7 +482,7 @@ open_and_close(void *arg)
 
         hold();
         if (i % 3 == 0)
-            afar__engine_background();
+            begin_background();
         if (i % 2 == 0) {
             afar__engine_run(&job.task);
             must_hear(&done, 1);
