@@ -27,6 +27,7 @@
 #include "runtime/inproc.h"
 #include "runtime/node.h"
 
+#define INPROC "inproc:"
 #define FIRST_BACKOFF_MS 100
 #define MAX_BACKOFF_MS 5000
 
@@ -41,6 +42,7 @@ struct afar__link {
     grpc_channel *channel;
     bool heals;
     atomic_bool broken; /* and it does not heal */
+    uint64_t server;    /* of this process, at the other end (inproc.h); 0: none */
     char address[300];  /* as people write it */
 
     pthread_mutex_t lock;
@@ -85,7 +87,9 @@ afar__link_note_loss(afar__link *link)
 bool
 afar__link_broken(const afar__link *link)
 {
-    return atomic_load(&((afar__link *)link)->broken);
+    return atomic_load(&((afar__link *)link)->broken) ||
+           (link->server != 0 &&
+            !afar__inproc_serves(link->address + strlen(INPROC), link->server));
 }
 
 /* ---- life ---- */
@@ -161,13 +165,17 @@ static afar_code
 open_inproc(afar_node *node, const char *name, afar__link **ret_link, afar_error *err)
 {
     char address[128];
+    uint64_t server;
     int fd;
-    afar_code code = afar__inproc_connect(name, &fd, err);
+    afar_code code = afar__inproc_connect(name, &fd, &server, err);
 
     if (code)
         return code;
-    snprintf(address, sizeof address, "inproc:%s", name);
-    return afar__link_adopt(node, address, fd, ret_link, err);
+    snprintf(address, sizeof address, INPROC "%s", name);
+    code = afar__link_adopt(node, address, fd, ret_link, err);
+    if (!code)
+        (*ret_link)->server = server;
+    return code;
 }
 
 afar_code

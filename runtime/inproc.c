@@ -15,11 +15,13 @@ struct place {
     struct place *next;
     afar__inproc_fn fn;
     void *arg;
+    uint64_t server; /* its number: no two have the same */
     char name[];
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct place *places;
+static uint64_t last_server;
 
 static struct place **
 find_locked(const char *name)
@@ -45,6 +47,7 @@ afar__inproc_listen(const char *name, afar__inproc_fn fn, void *arg, afar_error 
     pthread_mutex_lock(&lock);
     taken = *find_locked(name) != NULL;
     if (!taken) {
+        place->server = ++last_server;
         place->next = places;
         places = place;
     }
@@ -72,9 +75,10 @@ afar__inproc_unlisten(const char *name, void *arg)
 }
 
 afar_code
-afar__inproc_connect(const char *name, int *ret_fd, afar_error *err)
+afar__inproc_connect(const char *name, int *ret_fd, uint64_t *ret_server, afar_error *err)
 {
     struct place *place;
+    uint64_t server;
     afar_code code;
     int ends[2];
 
@@ -85,6 +89,7 @@ afar__inproc_connect(const char *name, int *ret_fd, afar_error *err)
     place = *find_locked(name);
     code = place ? place->fn(place->arg, ends[1], err)
                  : afar_fail(err, AFAR_UNAVAILABLE, "inproc:%s: no server has that name", name);
+    server = place ? place->server : 0;
     pthread_mutex_unlock(&lock);
     if (code) {
         close(ends[0]);
@@ -92,5 +97,19 @@ afar__inproc_connect(const char *name, int *ret_fd, afar_error *err)
         return code;
     }
     *ret_fd = ends[0];
+    *ret_server = server;
     return AFAR_OK;
+}
+
+bool
+afar__inproc_serves(const char *name, uint64_t server)
+{
+    struct place *place;
+    bool serves;
+
+    pthread_mutex_lock(&lock);
+    place = *find_locked(name);
+    serves = place && place->server == server;
+    pthread_mutex_unlock(&lock);
+    return serves;
 }

@@ -42,10 +42,11 @@ TEST(two_ends_of_one_connection)
     struct listener listener = { .fd = -1 };
     afar_error err = AFAR_ERROR_INIT;
     char text[3] = "";
+    uint64_t server = 0;
     int fd = -1;
 
     CHECK_OK(afar__inproc_listen("here", take, &listener, &err));
-    CHECK_OK(afar__inproc_connect("here", &fd, &err));
+    CHECK_OK(afar__inproc_connect("here", &fd, &server, &err));
     CHECK_INT(atomic_load(&listener.taken), 1);
     for (int i = 0; i < 2; i++) {
         int end = i ? fd : listener.fd, other = i ? listener.fd : fd;
@@ -65,23 +66,28 @@ TEST(a_name_is_one_servers)
 {
     struct listener first = { .fd = -1 }, second = { .fd = -1 };
     afar_error err = AFAR_ERROR_INIT;
+    uint64_t server = 0;
     int fd = -1;
 
-    CHECK_FAILS(afar__inproc_connect("here", &fd, &err), AFAR_UNAVAILABLE);
+    CHECK_FAILS(afar__inproc_connect("here", &fd, &server, &err), AFAR_UNAVAILABLE);
     CHECK_STR(err.message, "inproc:here: no server has that name");
     CHECK_OK(afar__inproc_listen("here", take, &first, &err));
     CHECK_FAILS(afar__inproc_listen("here", take, &second, &err), AFAR_ALREADY_EXISTS);
     CHECK_STR(err.message, "inproc:here: a server has that name already");
     CHECK_OK(afar__inproc_listen("here too", take, &second, &err));
     afar__inproc_unlisten("here", &second); /* not its own */
-    CHECK_OK(afar__inproc_connect("here", &fd, &err));
+    CHECK_OK(afar__inproc_connect("here", &fd, &server, &err));
     CHECK_INT(atomic_load(&first.taken), 1);
+    CHECK(server != 0 && afar__inproc_serves("here", server));
+    CHECK(!afar__inproc_serves("here", server + 1) && !afar__inproc_serves("there", server));
     close(fd);
     close(first.fd);
     afar__inproc_unlisten("here", &first);
+    CHECK(!afar__inproc_serves("here", server));
     afar__inproc_unlisten("here", &first);
-    CHECK_FAILS(afar__inproc_connect("here", &fd, &err), AFAR_UNAVAILABLE);
+    CHECK_FAILS(afar__inproc_connect("here", &fd, &server, &err), AFAR_UNAVAILABLE);
     CHECK_OK(afar__inproc_listen("here", take, &second, &err));
+    CHECK(!afar__inproc_serves("here", server)); /* another one has the name now */
     afar__inproc_unlisten("here", &second);
     afar__inproc_unlisten("here too", &second);
     afar_error_clear(&err);
@@ -91,10 +97,11 @@ TEST(a_server_that_refuses)
 {
     struct listener listener = { .answer = AFAR_RESOURCE_EXHAUSTED, .fd = -1 };
     afar_error err = AFAR_ERROR_INIT;
+    uint64_t server = 0;
     int fd = -1;
 
     CHECK_OK(afar__inproc_listen("here", take, &listener, &err));
-    CHECK_FAILS(afar__inproc_connect("here", &fd, &err), AFAR_RESOURCE_EXHAUSTED);
+    CHECK_FAILS(afar__inproc_connect("here", &fd, &server, &err), AFAR_RESOURCE_EXHAUSTED);
     CHECK_STR(err.message, "not now");
     CHECK_INT(fd, -1); /* both ends are closed: the runner looks */
     afar__inproc_unlisten("here", &listener);
@@ -106,6 +113,7 @@ TEST(no_descriptors)
     struct listener listener = { .fd = -1 };
     afar_error err = AFAR_ERROR_INIT;
     struct rlimit before, none;
+    uint64_t server = 0;
     int fd = -1;
 
     CHECK_OK(afar__inproc_listen("here", take, &listener, &err));
@@ -113,7 +121,7 @@ TEST(no_descriptors)
     none = before;
     none.rlim_cur = 0;
     CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), 0);
-    afar_code code = afar__inproc_connect("here", &fd, &err);
+    afar_code code = afar__inproc_connect("here", &fd, &server, &err);
     CHECK_INT(setrlimit(RLIMIT_NOFILE, &before), 0);
     CHECK_INT(code, AFAR_RESOURCE_EXHAUSTED);
     CHECK_STR(err.message, "inproc:here: no socket pair: Too many open files");
@@ -129,9 +137,10 @@ connect_often(void *arg)
 
     while (!atomic_load(stop)) {
         afar_error err = AFAR_ERROR_INIT;
+        uint64_t server = 0;
         int fd = -1;
 
-        if (afar__inproc_connect("here", &fd, &err) == AFAR_OK)
+        if (afar__inproc_connect("here", &fd, &server, &err) == AFAR_OK)
             close(fd);
         else
             CHECK_INT(err.code, AFAR_UNAVAILABLE);
