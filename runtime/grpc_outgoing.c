@@ -137,7 +137,8 @@ clear_sent(afar__outgoing *out)
 
 afar_code
 afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar_method *method,
-                    afar_deadline deadline, const afar_call_options *options, afar_error *err)
+                    afar_deadline deadline, const afar_call_options *options, bool child,
+                    afar_error *err)
 {
     afar_call *current = afar_call_current();
     afar_code code;
@@ -153,8 +154,8 @@ afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar_method
                      GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET;
     code = fill_metadata(out, remote, options, err);
     if (!code)
-        code =
-            afar__link_call(out->link, out, current ? afar__incoming_parent(current) : NULL, err);
+        code = afar__link_call(out->link, out,
+                               current && child ? afar__incoming_parent(current) : NULL, err);
     if (code) {
         clear_sent(out);
         return code;

@@ -39,10 +39,12 @@ struct afar__outgoing {
     afar_metadata view[2]; /* initial, trailing */
 };
 
-/* Prepares a call on a remote object, inheriting from the current call. */
+/* Prepares a call on a remote object, inheriting from the current call; if it is a
+ * `child`, it is cancelled with that one, and when that one ends. */
 afar_code
 afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar_method *method,
-                    afar_deadline deadline, const afar_call_options *options, afar_error *err);
+                    afar_deadline deadline, const afar_call_options *options, bool child,
+                    afar_error *err);
 
 /* The ops every call begins and ends with. */
 grpc_op
@@ -96,7 +98,7 @@ afar__link_node(const afar__link *link);
 
 afar_code
 afar__unary_start(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
-                  afar_deadline deadline, const afar_call_options *options, bool blocking,
+                  afar_deadline deadline, const afar_call_options *options, afar__start how,
                   afar_future **ret_future, afar_error *err);
 
 afar_code

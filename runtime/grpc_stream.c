@@ -368,8 +368,8 @@ afar__stream_start(afar_object *object, const afar_method *method, const Protobu
         free(stream);
         return code;
     }
-    code =
-        afar__outgoing_open(&stream->out, (afar__remote *)object, method, deadline, options, err);
+    code = afar__outgoing_open(&stream->out, (afar__remote *)object, method, deadline, options,
+                               true, err);
     if (!code) {
         set_up(stream, method, request);
         start_batches(stream);

@@ -109,7 +109,7 @@ start_batch(struct unary *unary)
 
 afar_code
 afar__unary_start(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
-                  afar_deadline deadline, const afar_call_options *options, bool blocking,
+                  afar_deadline deadline, const afar_call_options *options, afar__start how,
                   afar_future **ret_future, afar_error *err)
 {
     struct unary *unary = malloc(sizeof *unary);
@@ -117,15 +117,16 @@ afar__unary_start(afar_object *object, const afar_method *method, const Protobuf
 
     if (!unary)
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a call", method->path);
-    if (!blocking)
+    if (how != AFAR__START_BLOCKING)
         code = afar__engine_background(err);
     if (code) {
         free(unary);
         return code;
     }
-    code = afar__outgoing_open(&unary->out, (afar__remote *)object, method, deadline, options, err);
+    code = afar__outgoing_open(&unary->out, (afar__remote *)object, method, deadline, options,
+                               how != AFAR__START_DETACHED, err);
     if (code) {
-        if (!blocking)
+        if (how != AFAR__START_BLOCKING)
             afar__engine_background_end();
         free(unary);
         return code;
@@ -134,7 +135,7 @@ afar__unary_start(afar_object *object, const afar_method *method, const Protobuf
     unary->tag.done = answered;
     unary->reply = NULL;
     afar__grpc_pack(request, &unary->request);
-    unary->future.background = !blocking;
+    unary->future.background = how != AFAR__START_BLOCKING;
     start_batch(unary);
     *ret_future = &unary->future;
     return AFAR_OK;

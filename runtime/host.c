@@ -186,7 +186,7 @@ free_host(afar_object *object)
 
 static afar_code
 start(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
-      afar_deadline deadline, const afar_call_options *options, bool blocking,
+      afar_deadline deadline, const afar_call_options *options, afar__start how,
       afar_future **ret_future, afar_error *err)
 {
     afar__host *host = (afar__host *)object;
@@ -194,8 +194,7 @@ start(afar_object *object, const afar_method *method, const ProtobufCMessage *re
     afar_code code = afar__loop_object(&host->loop, object, &near, err);
 
     return code ? code
-                : near->ops->start(near, method, request, deadline, options, blocking, ret_future,
-                                   err);
+                : near->ops->start(near, method, request, deadline, options, how, ret_future, err);
 }
 
 static afar_code

@@ -99,7 +99,8 @@ afar_object_call(afar_object *object, const afar_method *method, const ProtobufC
         return code;
     /* Before it starts: it may come back to the object that we are in. */
     afar__host_wait(afar_call_current());
-    code = object->ops->start(object, method, request, deadline, NULL, true, &future, err);
+    code = object->ops->start(object, method, request, deadline, NULL, AFAR__START_BLOCKING,
+                              &future, err);
     if (!code) {
         /* The call itself keeps the deadline. */
         code = afar_future_await(future, method, AFAR_FOREVER, ret_reply, err);
@@ -118,7 +119,8 @@ afar_object_start(afar_object *object, const afar_method *method, const Protobuf
 
     if (code)
         return code;
-    return object->ops->start(object, method, request, deadline, options, false, ret_future, err);
+    return object->ops->start(object, method, request, deadline, options, AFAR__START_FUTURE,
+                              ret_future, err);
 }
 
 static void
@@ -133,8 +135,11 @@ afar_object_send(afar_object *object, const afar_method *method, const ProtobufC
                  afar_deadline deadline, afar_error *err)
 {
     afar_future *future = NULL;
-    afar_code code = afar_object_start(object, method, request, deadline, NULL, &future, err);
+    afar_code code = check(object, method, AFAR_UNARY, NULL, err);
 
+    if (!code)
+        code = object->ops->start(object, method, request, deadline, NULL, AFAR__START_DETACHED,
+                                  &future, err);
     if (code)
         return code;
     afar_future_on_done(future, forget, NULL);

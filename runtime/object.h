@@ -9,12 +9,18 @@
 
 #include <afar/object.h>
 
+/* How a unary call is started. */
+typedef enum afar__start {
+    AFAR__START_BLOCKING, /* the caller is about to wait: nobody else has to poll for it */
+    AFAR__START_FUTURE,
+    AFAR__START_DETACHED /* nobody waits: the end of the call it is made in is not its own */
+} afar__start;
+
 typedef struct afar__object_ops {
-    /* Starts a unary call; `blocking` says that the caller is about to wait, so
-     * that nobody else has to poll for it. */
+    /* Starts a unary call. */
     afar_code (*start)(afar_object *object, const afar_method *method,
                        const ProtobufCMessage *request, afar_deadline deadline,
-                       const afar_call_options *options, bool blocking, afar_future **ret_future,
+                       const afar_call_options *options, afar__start how, afar_future **ret_future,
                        afar_error *err);
     afar_code (*stream)(afar_object *object, const afar_method *method,
                         const ProtobufCMessage *request, afar_deadline deadline,

@@ -72,8 +72,8 @@ afar_object_close(afar_object *object);
 /* ---- calling, untyped: what the generated stubs are made of ----
  *
  * Called from within a handler, a call inherits: its deadline is the earlier of
- * its own and the handler's, it is cancelled with the handler's, and metadata
- * that travels goes along (afar/call.h). */
+ * its own and the handler's, it is cancelled with the handler's call and when that
+ * ends, and metadata that travels goes along (afar/call.h). */
 
 /* Calls a unary method and waits for the reply, which is the caller's. */
 AFAR_API AFAR_MUST_USE afar_code
@@ -90,7 +90,8 @@ afar_object_start(afar_object *object, const afar_method *method,
                   afar_future **ret_future, afar_error *err);
 
 /* Starts a unary call whose answer nobody waits for.  AFAR_OK says that it is on
- * its way, not that it arrived. */
+ * its way, not that it arrived.  It goes on when the handler that started it
+ * returns. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_object_send(afar_object *object, const afar_method *method,
                  const ProtobufCMessage *request, afar_deadline deadline,
