@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -164,7 +165,7 @@ TEST(leaving_while_others_connect)
         listeners[i].fd = -1;
         CHECK_OK(afar__inproc_listen("here", take, &listeners[i], &err));
         while (atomic_load(&listeners[i].taken) == 0)
-            continue;
+            sched_yield();
         afar__inproc_unlisten("here", &listeners[i]);
         atomic_store(&listeners[i].gone, true);
         close(listeners[i].fd);
