@@ -154,6 +154,11 @@ conclude(afar_call *call, afar_code code, bool returned)
 {
     if (code == AFAR_OK)
         afar_error_clear(&call->error);
+    else if (code == AFAR_ENDED)
+        /* The end of the stream it read, passed on by mistake: the caller would take it
+         * for the good end of its own. */
+        afar_fail(&call->error, AFAR_INTERNAL, "%s: the handler returned ENDED",
+                  call->method->path);
     else if (call->error.code != code)
         afar_fail(&call->error, code, "%s failed: %s", call->method->path, afar_code_name(code));
     call->ops->finish(call);

@@ -224,7 +224,8 @@ own_code(const afar__outgoing *out, afar_code *ret_code)
             return false;
         code = code * 10 + (digit - '0');
     }
-    if (code == AFAR_OK || (unsigned)afar_code_status((afar_code)code) != (unsigned)out->status)
+    if (code == AFAR_OK || (code > AFAR_UNAUTHENTICATED && code < AFAR_DEADLOCK) ||
+        code > AFAR_LOST || (unsigned)afar_code_status((afar_code)code) != (unsigned)out->status)
         return false;
     *ret_code = (afar_code)code;
     return true;
@@ -266,7 +267,10 @@ fill_error(afar__outgoing *out, afar_error *err)
 
     if (code == AFAR_UNAVAILABLE && !answered)
         afar__link_note_loss(out->link);
-    if (answered)
+    if (answered && !*text)
+        afar__fail_outcome(err, code, AFAR_OUTCOME_ANSWERED, true, "%s at %s: %s",
+                           out->method->path, afar__link_address(out->link), afar_code_name(code));
+    else if (answered)
         afar__fail_outcome(err, code, AFAR_OUTCOME_ANSWERED, true, "%s", text);
     else if (!had_connection(out))
         afar__outgoing_fail(out, err, code, AFAR_OUTCOME_NOT_SENT, "%s", text);

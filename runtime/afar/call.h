@@ -137,8 +137,8 @@ afar_call_receive(afar_call *call, afar_deadline deadline,
 AFAR_API afar_call *
 afar_call_current(void);
 
-/* Makes a call current on this thread, for work done on its behalf, until
- * afar_call_leave.  They nest. */
+/* Makes a call current on this thread, for work done on its behalf while its handler
+ * waits or after it deferred, until afar_call_leave.  They nest. */
 AFAR_API void
 afar_call_enter(afar_call *call);
 

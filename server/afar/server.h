@@ -41,7 +41,7 @@ typedef struct afar_server_options {
 #define AFAR_SERVER_OPTIONS_INIT { sizeof(afar_server_options), false, 0, 0, 0, 0 }
 
 /* Opens a server and binds its address; connections wait in the backlog until
- * afar_server_start or _run.  node NULL: one of its own.  options may be NULL.
+ * afar_server_start or _run (those to inproc: are refused until then).  node NULL: one of its own.  options may be NULL.
  * ALREADY_EXISTS when somebody listens there; INVALID_ARGUMENT for an address
  * that cannot be read; PERMISSION_DENIED beyond loopback without `insecure`. */
 AFAR_API AFAR_MUST_USE afar_code
