@@ -150,7 +150,7 @@ fresh_message(const struct codec *codec)
 static const ProtobufCMessage *
 macro_message(const struct side *side, const char *name)
 {
-    char symbol[1024];
+    char symbol[1024 + 16];
     const void *message;
 
     snprintf(symbol, sizeof symbol, "oracle_init_%s", name);
