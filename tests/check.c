@@ -26,7 +26,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -40,6 +39,7 @@ extern const struct check_test *const __start_check_tests[];
 extern const struct check_test *const __stop_check_tests[];
 
 static bool debugged;
+static sigset_t child_ends; /* SIGCHLD; blocked in the parent, which waits for it */
 
 /* ---- within a test ---- */
 
@@ -171,22 +171,24 @@ timeout_s(void)
     return seconds > 0 && seconds <= INT32_MAX / 1000 ? seconds : 20;
 }
 
-/* Waits for the end of a child; false when it did not come in time. */
+/* Waits for the end of a child; false when it did not come in time.  It stays to be
+ * reaped, so that its number is still its own. */
 static bool
 ends_in_time(pid_t child)
 {
-    struct pollfd end = { .fd = pidfd_open(child, 0), .events = POLLIN };
-    int ready;
+    int64_t end = now_ms() + timeout_s() * 1000;
+    siginfo_t info = { 0 };
 
-    if (end.fd < 0) {
-        perror("check: pidfd_open");
-        return false;
+    while (waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0) {
+        int64_t left = end - now_ms();
+        struct timespec wait = { left / 1000, left % 1000 * 1000000 };
+
+        if (left <= 0)
+            return false;
+        sigtimedwait(&child_ends, NULL, &wait);
     }
-    do
-        ready = poll(&end, 1, timeout_s() * 1000);
-    while (ready < 0 && errno == EINTR);
-    close(end.fd);
-    return ready == 1;
+    return true;
 }
 
 static bool
@@ -216,6 +218,7 @@ run(const struct check_test *test)
         run_here(test);
         return true;
     }
+    sigprocmask(SIG_BLOCK, &child_ends, NULL);
     fflush(stdout);
     child = fork();
     if (child < 0) {
@@ -227,6 +230,7 @@ run(const struct check_test *test)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
             _exit(EXIT_FAILURE);
+        sigprocmask(SIG_UNBLOCK, &child_ends, NULL);
         run_here(test);
         exit(EXIT_SUCCESS);
     }
@@ -284,6 +288,8 @@ main(int argc, char **argv)
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     debugged = is_debugged();
+    sigemptyset(&child_ends);
+    sigaddset(&child_ends, SIGCHLD);
     memcpy(tests, __start_check_tests, sizeof tests);
     qsort(tests, count, sizeof *tests, compare_lines);
     for (size_t i = 0; i < wanted; i++)
