@@ -237,7 +237,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #ifndef AFAR_LIBFUZZER
 
 /* Mutations of one kind for one recorded request. */
-enum { MUTATIONS = 300 };
+enum { MUTATIONS = 200 };
 
 /* From a signal handler, or while a sanitizer ends the process. */
 static void
