@@ -601,7 +601,7 @@ identify(afar__incoming *incoming)
     if (afar__log_on(AFAR_LOG_DEBUG))
         afar__log(AFAR_LOG_DEBUG, "%s %s: %s", incoming->path ? incoming->path : "?",
                   call->object_name, code ? call->error.message : "served");
-    if (code)
+    if (code || !call->method)
         afar__call_refuse(call);
     else
         proceed(incoming);

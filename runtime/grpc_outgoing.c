@@ -136,26 +136,25 @@ clear_sent(afar__outgoing *out)
 }
 
 afar_code
-afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar_method *method,
-                    afar_deadline deadline, const afar_call_options *options, bool child,
+afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar__request *request,
                     afar_error *err)
 {
     afar_call *current = afar_call_current();
+    bool child = current && request->how != AFAR__START_DETACHED;
     afar_code code;
 
     memset(out, 0, sizeof *out);
     out->link = remote->link;
-    out->method = method;
-    out->deadline = deadline.ns;
+    out->method = request->method;
+    out->deadline = request->deadline.ns;
     if (current && afar_call_deadline(current).ns < out->deadline)
         out->deadline = afar_call_deadline(current).ns;
-    if (options && options->wait_for_ready)
+    if (request->options && request->options->wait_for_ready)
         out->flags = GRPC_INITIAL_METADATA_WAIT_FOR_READY |
                      GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET;
-    code = fill_metadata(out, remote, options, err);
+    code = fill_metadata(out, remote, request->options, err);
     if (!code)
-        code = afar__link_call(out->link, out,
-                               current && child ? afar__incoming_parent(current) : NULL, err);
+        code = afar__link_call(out->link, out, child ? afar__incoming_parent(current) : NULL, err);
     if (code) {
         clear_sent(out);
         return code;

@@ -39,11 +39,10 @@ struct afar__outgoing {
     afar_metadata view[2]; /* initial, trailing */
 };
 
-/* Prepares a call on a remote object, inheriting from the current call; if it is a
- * `child`, it is cancelled with that one, and when that one ends. */
+/* Prepares a call on a remote object, inheriting from the current call.  Unless it is
+ * detached, it is cancelled with that one, and when that one ends. */
 afar_code
-afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar_method *method,
-                    afar_deadline deadline, const afar_call_options *options, bool child,
+afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar__request *request,
                     afar_error *err);
 
 /* The ops every call begins and ends with. */
@@ -94,16 +93,14 @@ afar__link_address(const afar__link *link);
 const afar_node *
 afar__link_node(const afar__link *link);
 
-/* ---- the two kinds of call ---- */
+/* ---- the two kinds of call (object.h) ---- */
 
 afar_code
-afar__unary_start(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
-                  afar_deadline deadline, const afar_call_options *options, afar__start how,
-                  afar_future **ret_future, afar_error *err);
+afar__unary_start(afar_object *object, const afar__request *request, afar_future **ret_future,
+                  afar_error *err);
 
 afar_code
-afar__stream_start(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
-                   afar_deadline deadline, const afar_call_options *options,
-                   afar_stream **ret_stream, afar_error *err);
+afar__stream_start(afar_object *object, const afar__request *request, afar_stream **ret_stream,
+                   afar_error *err);
 
 #endif

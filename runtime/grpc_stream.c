@@ -354,24 +354,23 @@ set_up(struct stream *stream, const afar_method *method, const ProtobufCMessage 
 }
 
 afar_code
-afar__stream_start(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
-                   afar_deadline deadline, const afar_call_options *options,
-                   afar_stream **ret_stream, afar_error *err)
+afar__stream_start(afar_object *object, const afar__request *request, afar_stream **ret_stream,
+                   afar_error *err)
 {
     struct stream *stream = calloc(1, sizeof *stream);
     afar_code code;
 
     if (!stream)
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a call", method->path);
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a call",
+                         request->method->path);
     code = afar__engine_background(err);
     if (code) {
         free(stream);
         return code;
     }
-    code = afar__outgoing_open(&stream->out, (afar__remote *)object, method, deadline, options,
-                               true, err);
+    code = afar__outgoing_open(&stream->out, (afar__remote *)object, request, err);
     if (!code) {
-        set_up(stream, method, request);
+        set_up(stream, request->method, request->message);
         start_batches(stream);
         *ret_stream = &stream->base;
     } else {

@@ -108,34 +108,34 @@ start_batch(struct unary *unary)
 }
 
 afar_code
-afar__unary_start(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
-                  afar_deadline deadline, const afar_call_options *options, afar__start how,
-                  afar_future **ret_future, afar_error *err)
+afar__unary_start(afar_object *object, const afar__request *request, afar_future **ret_future,
+                  afar_error *err)
 {
     struct unary *unary = malloc(sizeof *unary);
+    bool background = request->how != AFAR__START_BLOCKING;
     afar_code code = AFAR_OK;
 
     if (!unary)
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a call", method->path);
-    if (how != AFAR__START_BLOCKING)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a call",
+                         request->method->path);
+    if (background)
         code = afar__engine_background(err);
     if (code) {
         free(unary);
         return code;
     }
-    code = afar__outgoing_open(&unary->out, (afar__remote *)object, method, deadline, options,
-                               how != AFAR__START_DETACHED, err);
+    code = afar__outgoing_open(&unary->out, (afar__remote *)object, request, err);
     if (code) {
-        if (how != AFAR__START_BLOCKING)
+        if (background)
             afar__engine_background_end();
         free(unary);
         return code;
     }
-    afar__future_init(&unary->future, &ops, method);
+    afar__future_init(&unary->future, &ops, request->method);
     unary->tag.done = answered;
     unary->reply = NULL;
-    afar__grpc_pack(request, &unary->request);
-    unary->future.background = how != AFAR__START_BLOCKING;
+    afar__grpc_pack(request->message, &unary->request);
+    unary->future.background = background;
     start_batch(unary);
     *ret_future = &unary->future;
     return AFAR_OK;

@@ -185,29 +185,23 @@ free_host(afar_object *object)
 /* ---- calls from this process ---- */
 
 static afar_code
-start(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
-      afar_deadline deadline, const afar_call_options *options, afar__start how,
-      afar_future **ret_future, afar_error *err)
+start(afar_object *object, const afar__request *request, afar_future **ret_future, afar_error *err)
 {
     afar__host *host = (afar__host *)object;
     afar_object *near = NULL;
     afar_code code = afar__loop_object(&host->loop, object, &near, err);
 
-    return code ? code
-                : near->ops->start(near, method, request, deadline, options, how, ret_future, err);
+    return code ? code : near->ops->start(near, request, ret_future, err);
 }
 
 static afar_code
-stream(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
-       afar_deadline deadline, const afar_call_options *options, afar_stream **ret_stream,
-       afar_error *err)
+stream(afar_object *object, const afar__request *request, afar_stream **ret_stream, afar_error *err)
 {
     afar__host *host = (afar__host *)object;
     afar_object *near = NULL;
     afar_code code = afar__loop_object(&host->loop, object, &near, err);
 
-    return code ? code
-                : near->ops->stream(near, method, request, deadline, options, ret_stream, err);
+    return code ? code : near->ops->stream(near, request, ret_stream, err);
 }
 
 static const afar__object_ops ops = { start, stream, free_host };

@@ -70,17 +70,19 @@ has_method(const afar_interface *interface, const afar_method *method)
 }
 
 static afar_code
-check(afar_object *object, const afar_method *method, afar_kind kind,
-      const afar_call_options *options, afar_error *err)
+check(afar_object *object, const afar__request *request, bool stream, afar_error *err)
 {
+    const afar_method *method = request->method;
+    const afar_call_options *options = request->options;
+
     if (!object)
         afar__misuse("%s: called on a NULL reference", method->path);
-    if (!has_method(object->interface, method))
+    else if (!has_method(object->interface, method))
         afar__misuse("%s: called on a reference to a %s", method->path, object->interface->name);
-    if ((method->kind == AFAR_UNARY) != (kind == AFAR_UNARY))
+    else if ((method->kind != AFAR_UNARY) != stream)
         afar__misuse("%s: %s", method->path,
-                     kind == AFAR_UNARY ? "a stream, called as a unary method"
-                                        : "a unary method, called as a stream");
+                     stream ? "a unary method, called as a stream"
+                            : "a stream, called as a unary method");
     if (options && options->size != sizeof *options)
         return afar_fail(err, AFAR_INVALID_ARGUMENT,
                          "%s: afar_call_options was not made with AFAR_CALL_OPTIONS_INIT",
@@ -92,15 +94,15 @@ afar_code
 afar_object_call(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
                  afar_deadline deadline, ProtobufCMessage **ret_reply, afar_error *err)
 {
+    afar__request call = { method, request, deadline, NULL, AFAR__START_BLOCKING };
     afar_future *future = NULL;
-    afar_code code = check(object, method, AFAR_UNARY, NULL, err);
+    afar_code code = check(object, &call, false, err);
 
     if (code)
         return code;
     /* Before it starts: it may come back to the object that we are in. */
     afar__host_wait(afar_call_current());
-    code = object->ops->start(object, method, request, deadline, NULL, AFAR__START_BLOCKING,
-                              &future, err);
+    code = object->ops->start(object, &call, &future, err);
     if (!code) {
         /* The call itself keeps the deadline. */
         code = afar_future_await(future, method, AFAR_FOREVER, ret_reply, err);
@@ -115,12 +117,10 @@ afar_object_start(afar_object *object, const afar_method *method, const Protobuf
                   afar_deadline deadline, const afar_call_options *options,
                   afar_future **ret_future, afar_error *err)
 {
-    afar_code code = check(object, method, AFAR_UNARY, options, err);
+    afar__request call = { method, request, deadline, options, AFAR__START_FUTURE };
+    afar_code code = check(object, &call, false, err);
 
-    if (code)
-        return code;
-    return object->ops->start(object, method, request, deadline, options, AFAR__START_FUTURE,
-                              ret_future, err);
+    return code ? code : object->ops->start(object, &call, ret_future, err);
 }
 
 static void
@@ -134,16 +134,15 @@ afar_code
 afar_object_send(afar_object *object, const afar_method *method, const ProtobufCMessage *request,
                  afar_deadline deadline, afar_error *err)
 {
+    afar__request call = { method, request, deadline, NULL, AFAR__START_DETACHED };
     afar_future *future = NULL;
-    afar_code code = check(object, method, AFAR_UNARY, NULL, err);
+    afar_code code = check(object, &call, false, err);
 
     if (!code)
-        code = object->ops->start(object, method, request, deadline, NULL, AFAR__START_DETACHED,
-                                  &future, err);
-    if (code)
-        return code;
-    afar_future_on_done(future, forget, NULL);
-    return AFAR_OK;
+        code = object->ops->start(object, &call, &future, err);
+    if (!code)
+        afar_future_on_done(future, forget, NULL);
+    return code;
 }
 
 afar_code
@@ -151,9 +150,8 @@ afar_object_stream(afar_object *object, const afar_method *method, const Protobu
                    afar_deadline deadline, const afar_call_options *options,
                    afar_stream **ret_stream, afar_error *err)
 {
-    afar_code code = check(object, method, AFAR_BIDI_STREAM, options, err);
+    afar__request call = { method, request, deadline, options, AFAR__START_FUTURE };
+    afar_code code = check(object, &call, true, err);
 
-    if (code)
-        return code;
-    return object->ops->stream(object, method, request, deadline, options, ret_stream, err);
+    return code ? code : object->ops->stream(object, &call, ret_stream, err);
 }

@@ -9,22 +9,28 @@
 
 #include <afar/object.h>
 
-/* How a unary call is started. */
+/* How a call is started. */
 typedef enum afar__start {
     AFAR__START_BLOCKING, /* the caller is about to wait: nobody else has to poll for it */
     AFAR__START_FUTURE,
     AFAR__START_DETACHED /* nobody waits: the end of the call it is made in is not its own */
 } afar__start;
 
+/* A call to be made. */
+typedef struct afar__request {
+    const afar_method *method;
+    const ProtobufCMessage *message; /* NULL if messages are sent one by one */
+    afar_deadline deadline;
+    const afar_call_options *options; /* may be NULL */
+    afar__start how;                  /* of a unary call */
+} afar__request;
+
 typedef struct afar__object_ops {
     /* Starts a unary call. */
-    afar_code (*start)(afar_object *object, const afar_method *method,
-                       const ProtobufCMessage *request, afar_deadline deadline,
-                       const afar_call_options *options, afar__start how, afar_future **ret_future,
+    afar_code (*start)(afar_object *object, const afar__request *request, afar_future **ret_future,
                        afar_error *err);
-    afar_code (*stream)(afar_object *object, const afar_method *method,
-                        const ProtobufCMessage *request, afar_deadline deadline,
-                        const afar_call_options *options, afar_stream **ret_stream,
+    /* Starts a stream. */
+    afar_code (*stream)(afar_object *object, const afar__request *request, afar_stream **ret_stream,
                         afar_error *err);
     /* No reference is left. */
     void (*free)(afar_object *object);

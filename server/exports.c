@@ -359,25 +359,27 @@ afar__exports_remove(afar__exports *exports, const char *name, const afar_interf
 
 /* ---- finding ---- */
 
-static afar_code
+/* NULL and an error if there is none to choose. */
+static struct export *
 choose(const afar__exports *exports, const struct service *service, const char *name,
-       struct export **ret_export, afar_error *err)
+       afar_error *err)
 {
-    const char *interface = service->interface->name;
+    struct export *export = find_export(exports, service, name ? name : "");
 
-    *ret_export = find_export(exports, service, name ? name : "");
-    if (*ret_export)
-        return AFAR_OK;
+    if (export)
+        return export;
     if (name && *name)
-        return afar_fail(err, AFAR_NOT_FOUND, "no %s is called \"%s\" here", interface, name);
-    *ret_export = service->some;
-    if (service->count == 1)
-        return AFAR_OK;
-    if (service->count == 0)
-        return afar_fail(err, AFAR_NOT_FOUND, "no %s is here any more", interface);
-    return afar_fail(err, AFAR_NOT_FOUND,
-                     "%zu objects of %s are here; name one in the metadata afar-object",
-                     service->count, interface);
+        afar_fail(err, AFAR_NOT_FOUND, "no %s is called \"%s\" here", service->interface->name,
+                  name);
+    else if (service->count == 0)
+        afar_fail(err, AFAR_NOT_FOUND, "no %s is here any more", service->interface->name);
+    else if (service->count == 1)
+        return service->some;
+    else
+        afar_fail(err, AFAR_NOT_FOUND,
+                  "%zu objects of %s are here; name one in the metadata afar-object",
+                  service->count, service->interface->name);
+    return NULL;
 }
 
 static afar_code
@@ -399,15 +401,18 @@ afar__exports_find(afar__exports *exports, const char *path, const char *name,
 {
     const struct path *found;
     struct export *export = NULL;
-    afar_code code;
+    afar_code code = AFAR_NOT_FOUND;
 
     pthread_rwlock_rdlock(&exports->lock);
     found = find_path(exports, path);
-    code =
-        found ? choose(exports, found->service, name, &export, err) : unknown(exports, path, err);
-    if (!code) {
+    if (found)
+        export = choose(exports, found->service, name, err);
+    else
+        code = unknown(exports, path, err);
+    if (export) {
         ret_target->host = afar__host_of(afar_object_share(export->object));
         ret_target->method = found->method;
+        code = AFAR_OK;
     }
     pthread_rwlock_unlock(&exports->lock);
     return code;

@@ -26,7 +26,7 @@ void *
 __wrap_malloc(size_t size);
 
 void *
-__wrap_calloc(size_t count, size_t size);
+__wrap_calloc(size_t number, size_t size);
 
 void *
 __wrap_realloc(void *piece, size_t size);

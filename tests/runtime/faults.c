@@ -47,10 +47,10 @@ void *
 __libc_malloc(size_t size);
 
 void *
-__libc_calloc(size_t count, size_t size);
+__libc_calloc(size_t nmemb, size_t size);
 
 void *
-__libc_realloc(void *piece, size_t size);
+__libc_realloc(void *ptr, size_t size);
 
 static _Thread_local long left = -1;
 static _Thread_local bool happened;
@@ -74,15 +74,15 @@ malloc(size_t size)
 }
 
 void *
-calloc(size_t count, size_t size)
+calloc(size_t nmemb, size_t size)
 {
-    return fails() ? NULL : __libc_calloc(count, size);
+    return fails() ? NULL : __libc_calloc(nmemb, size);
 }
 
 void *
-realloc(void *piece, size_t size)
+realloc(void *ptr, size_t size)
 {
-    return fails() ? NULL : __libc_realloc(piece, size);
+    return fails() ? NULL : __libc_realloc(ptr, size);
 }
 
 /* Valgrind puts its own malloc in place of ours. */
