@@ -237,33 +237,53 @@ TEST(closing_a_server_lets_calls_finish)
     }
 }
 
+struct visit {
+    struct gate gate;
+    struct event over;
+};
+
+static afar_code
+visit_gate(void *self, const Test__Packet *request, Test__Packet *reply, afar_call *call)
+{
+    struct visit *visit = self;
+
+    (void)request;
+    (void)reply;
+    (void)call;
+    afar_code code = gate_pass(&visit->gate, NULL);
+    event_raise(&visit->over);
+    return code;
+}
+
+/* When it returns the handler has been told, and has left. */
 TEST(closing_a_server_cancels_after_the_grace)
 {
+    static const test_probe_methods methods = { .ask = visit_gate };
     static const int64_t graces[] = { 200, -1 };
 
     for (const char *const *transport = transports; *transport; transport++) {
         for (int i = 0; i < 2; i++) {
             afar_server_options options = AFAR_SERVER_OPTIONS_INIT;
+            struct visit visit = { .over = EVENT_INIT };
             afar_error err = AFAR_ERROR_INIT;
             Test__Packet *reply = NULL;
             struct pair pair;
-            struct gate gate;
 
-            gate_init(&gate);
+            gate_init(&visit.gate);
             options.grace_ms = graces[i];
             pair_open_with(&pair, NULL, *transport, &options);
-            test_probe *probe = pair_probe(&pair, "", &waiting, &gate, AFAR_SERIAL);
+            test_probe *probe = pair_probe(&pair, "", &methods, &visit, AFAR_SERIAL);
             afar_future *future = start_ask(probe, 7, soon());
-            event_wait(&gate.entered, 1);
+            event_wait(&visit.gate.entered, 1);
             close_pair_server(&pair);
-            event_wait(&gate.left, 1);
+            CHECK_INT(event_count(&visit.over), 1);
             afar_code code = test_probe_ask_await(future, soon(), &reply, &err);
             CHECK(code == AFAR_CANCELLED || code == AFAR_UNAVAILABLE);
             afar_future_close(future);
             test_probe_close(probe);
             afar_error_clear(&err);
             pair_close(&pair);
-            gate_close(&gate);
+            gate_close(&visit.gate);
         }
     }
 }

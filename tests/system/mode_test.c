@@ -117,29 +117,42 @@ check_order(void *self, const Test__Packet *request, Test__Packet *reply, afar_c
 /* More at once and the core may change their order (afar/object.h). */
 #define IN_ORDER 64
 
+static const test_probe_methods ordered = { .ask = check_order };
+
+static void
+call_in_order(test_probe *probe, struct order *order, int count)
+{
+    afar_future *futures[1000];
+
+    for (int i = 0; i < count; i++)
+        futures[i] = start_ask(probe, i, soon());
+    gate_open(&order->gate);
+    for (int i = 0; i < count; i++)
+        CHECK_INT(finish_ask(futures[i]), 0);
+    test_probe_close(probe);
+}
+
 TEST(calls_enter_in_the_order_of_arrival)
 {
-    static const test_probe_methods methods = { .ask = check_order };
-
     for (const char *const *transport = transports; *transport; transport++) {
-        afar_future *futures[IN_ORDER];
         struct order order = { .next = 0 };
         struct pair pair;
 
         gate_init(&order.gate);
         pair_open(&pair, *transport);
-        test_probe *probe = pair_probe(&pair, "", &methods, &order, AFAR_SERIAL);
-        for (int round = 0; round < 16; round++) {
-            for (int i = 0; i < IN_ORDER; i++)
-                futures[i] = start_ask(probe, round * IN_ORDER + i, soon());
-            gate_open(&order.gate);
-            for (int i = 0; i < IN_ORDER; i++)
-                CHECK_INT(finish_ask(futures[i]), 0);
-        }
-        test_probe_close(probe);
+        call_in_order(pair_probe(&pair, "", &ordered, &order, AFAR_SERIAL), &order, 64);
         pair_close(&pair);
         gate_close(&order.gate);
     }
+}
+
+TEST(a_local_object_keeps_the_order_of_any_number)
+{
+    struct order order = { .next = 0 };
+
+    gate_init(&order.gate);
+    call_in_order(make_probe(&ordered, &order, AFAR_SERIAL), &order, 1000);
+    gate_close(&order.gate);
 }
 
 /* ---- side by side ---- */

@@ -181,7 +181,7 @@ TEST(closing_wakes_who_waits)
 }
 
 struct told {
-    struct event event;
+    struct event event, received;
     afar_code code;
 };
 
@@ -191,9 +191,8 @@ note_how_it_ends(void *self, test_probe_talk_server_stream *stream, afar_call *c
     const Test__Packet *packet = NULL;
     struct told *told = self;
 
-    do
-        told->code = test_probe_talk_server_receive(stream, AFAR_FOREVER, &packet, NULL);
-    while (!told->code);
+    while (!(told->code = test_probe_talk_server_receive(stream, AFAR_FOREVER, &packet, NULL)))
+        event_raise(&told->received);
     CHECK(told->code == AFAR_ENDED || afar_call_cancelled(call));
     event_raise(&told->event);
     return AFAR_OK;
@@ -204,7 +203,7 @@ TEST(a_handler_that_receives_is_told_of_the_close)
     static const test_probe_methods methods = { .talk = note_how_it_ends };
 
     for (const char *const *transport = transports; *transport; transport++) {
-        struct told told = { .event = EVENT_INIT };
+        struct told told = { .event = EVENT_INIT, .received = EVENT_INIT };
         afar_error err = AFAR_ERROR_INIT;
         struct pair pair;
 
@@ -219,6 +218,7 @@ TEST(a_handler_that_receives_is_told_of_the_close)
         stream = start_talk(probe);
         Test__Packet packet = packet_of(1, 0);
         CHECK_OK(test_probe_talk_send(stream, &packet, soon(), &err));
+        event_wait(&told.received, 1); /* else the handler might never begin */
         test_probe_talk_close(stream);
         event_wait(&told.event, 2);
         CHECK_INT(told.code, AFAR_CANCELLED);
