@@ -140,7 +140,7 @@ TEST(calls_enter_in_the_order_of_arrival)
 
         gate_init(&order.gate);
         pair_open(&pair, *transport);
-        call_in_order(pair_probe(&pair, "", &ordered, &order, AFAR_SERIAL), &order, 64);
+        call_in_order(pair_probe(&pair, "", &ordered, &order, AFAR_SERIAL), &order, IN_ORDER);
         pair_close(&pair);
         gate_close(&order.gate);
     }
