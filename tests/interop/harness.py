@@ -60,10 +60,10 @@ class Server:
                                         text=True)
         Server.running.append(self)
         line = self.process.stdout.readline()
-        if not line.startswith("serving at "):
+        if "serving at " not in line:
             self.kill()
             raise RuntimeError(f"{command[-1]} did not start: {line!r}")
-        self.address = line.split()[2]
+        self.address = line.split()[-1]
         self.pid = self.process.pid
 
     def stop(self):
