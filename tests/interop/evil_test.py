@@ -35,7 +35,7 @@ def unary(body, context):
         context.abort(grpc.StatusCode.ABORTED, "with details")
     elif request.text in ("gzip", "bomb"):
         context.set_compression(grpc.Compression.Gzip)
-        size = 256 * MIB if request.text == "bomb" else MIB
+        size = 96 * MIB if request.text == "bomb" else MIB
         yield pb.Reply(payload=bytes(size)).SerializeToString()
 
 
