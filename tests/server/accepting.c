@@ -190,7 +190,7 @@ owner_end(int fd)
 /* ---- clients ---- */
 
 int
-client_open(const afar__listener *listener)
+client_try_open(const afar__listener *listener)
 {
     struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
     socklen_t length = sizeof address;
@@ -198,7 +198,20 @@ client_open(const afar__listener *listener)
     CHECK_INT(getsockname(listener->fd, (struct sockaddr *)&address, &length), 0);
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(fd >= 0);
-    if (connect(fd, (struct sockaddr *)&address, length) < 0)
+    if (connect(fd, (struct sockaddr *)&address, length) == 0)
+        return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+int
+client_open(const afar__listener *listener)
+{
+    int fd = client_try_open(listener);
+
+    if (fd < 0)
         check_fail(__FILE__, __LINE__, "connect: %s", strerror(errno));
     return fd;
 }

@@ -66,6 +66,10 @@ owner_end(int fd);
 int
 client_open(const afar__listener *listener);
 
+/* The same, or -1 if the listener refuses. */
+int
+client_try_open(const afar__listener *listener);
+
 void
 client_say(int fd, const char *text, size_t length);
 
