@@ -161,16 +161,18 @@ wait_at_gate(void *self, const Test__Packet *request, Test__Packet *reply, afar_
 TEST(deadline_and_cancellation)
 {
     static const test_probe_methods methods = { .ask = wait_at_gate };
-    Test__Packet request = TEST__PACKET__INIT, *reply = NULL;
     afar_error err = AFAR_ERROR_INIT;
+    Test__Packet *reply = NULL;
     struct gate gate;
 
     gate_init(&gate);
     test_probe *probe = make_probe(&methods, &gate, AFAR_SERIAL);
-    CHECK_FAILS(test_probe_ask(probe, &request, afar_after_ms(100), &reply, &err),
-                AFAR_DEADLINE_EXCEEDED);
+    afar_future *future = start_ask(probe, 1, afar_after_ms(1500)); /* time to get in, if busy */
+    event_wait(&gate.entered, 1);
+    CHECK_FAILS(test_probe_ask_await(future, soon(), &reply, &err), AFAR_DEADLINE_EXCEEDED);
+    afar_future_close(future);
     event_wait(&gate.left, 1);
-    afar_future *future = start_ask(probe, 1, AFAR_FOREVER);
+    future = start_ask(probe, 1, AFAR_FOREVER);
     event_wait(&gate.entered, 2);
     afar_future_close(future);
     event_wait(&gate.left, 2);
