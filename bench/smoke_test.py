@@ -18,7 +18,7 @@ WITHOUT_LATENCY = {"stream", "idle"}
 
 
 def run(*options):
-    return subprocess.run([RUN, "--bin", sys.argv[1], "--json", "--rounds", "1", "--seconds", "0.1",
+    return subprocess.run([RUN, "--bin", sys.argv[1], "--json", "--rounds", "1", "--seconds", "0.3",
                            "--warm-up", "0.05", *options],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
 

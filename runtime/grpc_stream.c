@@ -34,6 +34,7 @@ struct stream {
     bool has_request;
     bool has_initial; /* pipe.lock */
     bool over;        /* pipe.lock: the status is here */
+    afar_error bad;   /* pipe.lock: a message could not be read, which ended it for us */
 };
 
 static struct stream *
@@ -71,6 +72,7 @@ unref(afar__pipe *pipe)
     if (atomic_fetch_sub_explicit(&stream->refs, 1, memory_order_acq_rel) != 1)
         return;
     afar__pipe_clear(pipe);
+    afar_error_clear(&stream->bad);
     if (stream->has_request)
         afar__grpc_packed_clear(&stream->request);
     afar__outgoing_close(&stream->out);
@@ -168,12 +170,28 @@ wait_until(struct stream *stream, const bool *flag, int64_t deadline, afar_error
                                "nothing came in time");
 }
 
+/* After a message that could not be read every answer is that error. */
+static afar_code
+failed_before(struct stream *stream, afar_error *err)
+{
+    afar_code code;
+
+    pthread_mutex_lock(&stream->pipe.lock);
+    code = stream->bad.code;
+    if (code && err)
+        afar_error_copy(err, &stream->bad);
+    pthread_mutex_unlock(&stream->pipe.lock);
+    return code;
+}
+
 /* How the call ended: never AFAR_OK. */
 static afar_code
 end_of(struct stream *stream, int64_t deadline, afar_error *err)
 {
     afar_code code = wait_until(stream, &stream->over, deadline, err);
 
+    if (!code)
+        code = failed_before(stream, err);
     if (!code)
         code = afar__outgoing_result(&stream->out, err);
     if (!code)
@@ -221,18 +239,24 @@ decode(struct stream *stream, grpc_byte_buffer *buffer, ProtobufCMessage **ret_m
        afar_error *err)
 {
     const afar_message_limits *limits = &afar__link_node(stream->out.link)->limits;
+    afar_error bad = AFAR_ERROR_INIT;
     grpc_slice bytes;
-    afar_code code = afar__grpc_flat(buffer, limits->max_bytes, &bytes, err);
+    afar_code code = afar__grpc_flat(buffer, limits->max_bytes, &bytes, &bad);
 
     if (!code) {
         code = afar__decode_message(stream->base.method->reply, GRPC_SLICE_START_PTR(bytes),
-                                    GRPC_SLICE_LENGTH(bytes), limits, ret_message, err);
+                                    GRPC_SLICE_LENGTH(bytes), limits, ret_message, &bad);
         grpc_slice_unref(bytes);
     }
     grpc_byte_buffer_destroy(buffer);
-    if (code)
-        grpc_call_cancel(stream->out.call, NULL);
-    return code;
+    if (!code)
+        return AFAR_OK;
+    bad.outcome = AFAR_OUTCOME_ANSWERED;
+    pthread_mutex_lock(&stream->pipe.lock);
+    afar_error_move(&stream->bad, &bad);
+    pthread_mutex_unlock(&stream->pipe.lock);
+    grpc_call_cancel(stream->out.call, NULL);
+    return failed_before(stream, err);
 }
 
 static afar_code
@@ -243,6 +267,9 @@ receive(afar_stream *base, int64_t deadline, ProtobufCMessage **ret_message, afa
     afar__pipe_result result;
     afar_code code;
 
+    code = failed_before(stream, err);
+    if (code)
+        return code;
     ref(&stream->pipe);
     result = afar__pipe_receive(&stream->pipe, deadline, NULL, &buffer);
     if (result == AFAR__PIPE_OK)
