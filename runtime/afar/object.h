@@ -8,8 +8,8 @@
  *
  * A local object serves one call at a time, in the order of arrival, unless its
  * mode says otherwise: handlers need no locks.  Different objects run in
- * parallel.  Over plain gRPC a call arrives when the core hands it out: with more
- * than 64 calls on their way at once, some may change places. */
+ * parallel.  A call arrives when gRPC's core hands it out, a call from this very process
+ * too: with more than 64 calls on their way at once, some may change places. */
 
 #include <afar/deadline.h>
 #include <afar/future.h>
