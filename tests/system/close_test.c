@@ -283,6 +283,8 @@ TEST(closing_a_server_cancels_after_the_grace)
             test_probe_close(probe);
             afar_error_clear(&err);
             pair_close(&pair);
+            /* The gate is told beside the handler that waited for it. */
+            event_wait(&visit.gate.left, 1);
             gate_close(&visit.gate);
         }
     }
