@@ -122,6 +122,7 @@ static const char *const own_names[] = {
     [AFAR_ENDED - AFAR_DEADLOCK] = "ENDED",
     [AFAR_POISONED - AFAR_DEADLOCK] = "POISONED",
     [AFAR_LOST - AFAR_DEADLOCK] = "LOST",
+    [AFAR_MOVED - AFAR_DEADLOCK] = "MOVED",
 };
 
 const char *
@@ -129,7 +130,7 @@ afar_code_name(afar_code code)
 {
     if ((int)code >= AFAR_OK && code <= AFAR_UNAUTHENTICATED)
         return grpc_names[code];
-    if (code >= AFAR_DEADLOCK && code <= AFAR_LOST)
+    if (code >= AFAR_DEADLOCK && code <= AFAR_MOVED)
         return own_names[code - AFAR_DEADLOCK];
     return grpc_names[AFAR_UNKNOWN];
 }
@@ -144,6 +145,7 @@ afar_code_status(afar_code code)
     case AFAR_ENDED:
         return AFAR_OUT_OF_RANGE;
     case AFAR_LOST:
+    case AFAR_MOVED:
         return AFAR_UNAVAILABLE;
     default:
         return (int)code >= 0 && code <= AFAR_UNAUTHENTICATED ? code : AFAR_UNKNOWN;

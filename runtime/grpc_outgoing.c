@@ -224,7 +224,7 @@ own_code(const afar__outgoing *out, afar_code *ret_code)
         code = code * 10 + (digit - '0');
     }
     if (code == AFAR_OK || (code > AFAR_UNAUTHENTICATED && code < AFAR_DEADLOCK) ||
-        code > AFAR_LOST || (unsigned)afar_code_status((afar_code)code) != (unsigned)out->status)
+        code > AFAR_MOVED || (unsigned)afar_code_status((afar_code)code) != (unsigned)out->status)
         return false;
     *ret_code = (afar_code)code;
     return true;

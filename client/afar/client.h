@@ -13,8 +13,19 @@
  *                                 first component that is not a directory
  *     inproc:server/name          a server of this process (for tests)
  *     name                        asks the name server
+ *     KEY@name                    the same, and only that key may own the name
  *
- * A name has letters, digits and . _ - / only, and at most 255 bytes. */
+ * A name has letters, digits and . _ - / only, and at most 255 bytes.
+ *
+ * What the name server says is not believed: the owner of a name signs where it is,
+ * and a client knows the owner's key.  It is given in front of the name, or it is the
+ * one that owned the name when it was first opened, which is kept in a file (as SSH
+ * keeps known hosts).  Another key is refused with PERMISSION_DENIED.
+ *
+ * A reference opened by name finds its object again when the server has moved: a
+ * call that surely was not done, or whose method is idempotent, is repeated at the new
+ * place, within its deadline; any other failure is the caller's to judge, and
+ * the next call goes to the new place.  A stream is not repeated once it was started. */
 
 #include <stddef.h>
 
@@ -29,9 +40,15 @@ typedef struct afar_client afar_client;
 
 typedef struct afar_client_options {
     size_t size;                   /* sizeof(afar_client_options): the INIT sets it */
+    const char *names;             /* where the name server is: "host:port", "unix:path".
+                                      NULL: what AFAR_NAMES in the environment says, or
+                                      else 127.0.0.1:7700 */
+    const char *known_names;       /* the file of known names; "": none, they are remembered
+                                      as long as the client lives.  NULL: known_names in
+                                      the folder that AFAR_HOME names, or else ~/.afar */
 } afar_client_options;
 
-#define AFAR_CLIENT_OPTIONS_INIT { sizeof(afar_client_options) }
+#define AFAR_CLIENT_OPTIONS_INIT { sizeof(afar_client_options), NULL, NULL }
 
 /* Opens a client.  node NULL: one of its own.  options may be NULL.  Connects to
  * nothing yet. */
@@ -50,7 +67,14 @@ afar_client_close(afar_client *client);
  * Connects if there is no connection yet, so UNAVAILABLE is known here: at once
  * when the address refuses, at `deadline` when it is silent.  Whether the object
  * is there shows with the first call.  INVALID_ARGUMENT for a name that cannot
- * be read, with what is wrong in it. */
+ * be read, with what is wrong in it.
+ *
+ * By name also: UNAVAILABLE at once when there is no name server, and when none of the
+ * recorded addresses has the process that was registered; NOT_FOUND when nobody has
+ * registered the name; PERMISSION_DENIED when its owner is not who it was;
+ * UNAUTHENTICATED when the record is forged, FAILED_PRECONDITION when it is older than
+ * one that was seen.  A server that has just died may still be recorded, until its
+ * lease ends. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_object_open(afar_client *client, const char *name, const afar_interface *interface,
                  afar_deadline deadline, afar_object **ret_object, afar_error *err);

@@ -42,7 +42,9 @@ typedef enum afar_code {
     AFAR_DEADLOCK = 100,           /* the call would wait for itself */
     AFAR_ENDED = 101,              /* the other side finished; nothing more will come */
     AFAR_POISONED = 102,           /* ended at once, by intent */
-    AFAR_LOST = 103                /* the peer died or the link broke */
+    AFAR_LOST = 103,               /* the peer died or the link broke */
+    AFAR_MOVED = 104               /* another process than the one meant is at that
+                                      address; nothing was done */
 } afar_code;
 
 /* What is known about a failed call: may it be repeated without harm? */
@@ -90,7 +92,7 @@ AFAR_API const char *
 afar_code_name(afar_code code);
 
 /* The gRPC status (0 to 16) that a code travels as: itself up to 16; DEADLOCK as
- * ABORTED, ENDED as OUT_OF_RANGE, POISONED as ABORTED, LOST as UNAVAILABLE;
+ * ABORTED, ENDED as OUT_OF_RANGE, POISONED as ABORTED, LOST and MOVED as UNAVAILABLE;
  * anything else as UNKNOWN. */
 AFAR_API afar_code
 afar_code_status(afar_code code);

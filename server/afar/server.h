@@ -14,11 +14,18 @@
  *     unix:path                                     a unix socket, mode 0600
  *     inproc:name                                   this process only (for tests)
  *
- * A server listens on loopback only, unless its options say `insecure`. */
+ * A server listens on loopback only, unless its options say `insecure`.
+ *
+ * With the option `names` a started server keeps what it exports registered with a name
+ * server, from a thread of its own: it registers new exports, renews, tries again when
+ * the name server is away or another server has a name, registers anew when the name
+ * server has forgotten it, and unregisters when it stops.  What goes wrong is
+ * logged (afar/log.h), once for each change; calls are served meanwhile. */
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <afar/deadline.h>
 #include <afar/node.h>
 #include <afar/object.h>
 
@@ -36,9 +43,27 @@ typedef struct afar_server_options {
                                       time is closed; 0: 10,000 */
     int64_t grace_ms;              /* what running calls get to finish when the server
                                       stops; then they are cancelled.  0: 5,000; -1: none */
+
+    /* ---- the name server ---- */
+
+    const char *names;             /* where it is: "host:port", "unix:path".  NULL: exports
+                                      are registered nowhere.  getenv("AFAR_NAMES") is a
+                                      good choice */
+    const char *key_file;          /* the key that owns the names (afar/key.h); NULL: the
+                                      default one.  It is made if it is not there */
+    const char *const *endpoints;  /* what is recorded, the best first, ends with NULL:
+                                      "grpc://host:port".  NULL: the addresses that the
+                                      server listens on, but inproc: */
+    const char *const *metadata;   /* recorded with each name: key, value, key, value,
+                                      NULL.  NULL: none */
+    unsigned lease_ms;             /* how long a name stays when this process is killed,
+                                      1,000 to 3,600,000; 0: 15,000 */
+    bool take_over;                /* take names from a live server that has the same key;
+                                      else they are waited for */
 } afar_server_options;
 
-#define AFAR_SERVER_OPTIONS_INIT { sizeof(afar_server_options), false, 0, 0, 0, 0 }
+#define AFAR_SERVER_OPTIONS_INIT \
+    { sizeof(afar_server_options), false, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, false }
 
 /* Opens a server and binds its address; connections wait in the backlog until
  * afar_server_start or _run (those to inproc: are refused until then).  node NULL: one of its own.  options may be NULL.
@@ -65,6 +90,13 @@ afar_server_address(const afar_server *server);
 AFAR_API AFAR_MUST_USE afar_code
 afar_server_export(afar_server *server, const char *name, afar_object *object,
                    afar_error *err);
+
+/* Waits until every name exported so far, but "", is registered with the name
+ * server; the server must have started.  At `deadline` DEADLINE_EXCEEDED, with what it
+ * waits for: the name server cannot be reached, or somebody else has a name.
+ * FAILED_PRECONDITION without the option `names`. */
+AFAR_API AFAR_MUST_USE afar_code
+afar_server_registered(afar_server *server, afar_deadline deadline, afar_error *err);
 
 /* Takes back what was exported; calls that have begun go on.  NOT_FOUND if there
  * was nothing. */
