@@ -12,6 +12,8 @@ install(TARGETS
     EXPORT AfarTargets)
 install(DIRECTORY runtime/afar client/afar server/afar
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY $<TARGET_PROPERTY:afar-objects,afar_generated>/
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(DIRECTORY idl/ DESTINATION ${proto_files}
     FILES_MATCHING PATTERN "*.proto" PATTERN "google/protobuf" EXCLUDE)
 install(DIRECTORY $<TARGET_PROPERTY:afar-wkt,afar_generated>/ DESTINATION ${wkt_headers}
