@@ -1,11 +1,17 @@
 /* A bank whose accounts are objects: each has a name of its own and serves one
- * call at a time, so that no handler needs a lock. */
+ * call at a time, so that no handler needs a lock.
+ *
+ *     bank-server [ADDRESS [LEASE_MS]]
+ *
+ * With AFAR_NAMES in the environment the accounts are registered with the name server
+ * there.  When a bank dies without a word, its names are free after LEASE_MS. */
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <afar/log.h>
 #include <afar/server.h>
 
 #include "account.afar.h"
@@ -193,21 +199,31 @@ open_account(afar_server *server, const char *name, afar_error *err)
     return code;
 }
 
+/* What the library has to say: that the names are registered, or why not. */
+static void
+tell(void *arg, afar_log_level level, const char *line)
+{
+    (void)level;
+    fprintf(arg, "bank: %s\n", line);
+}
+
 int
 main(int argc, char **argv)
 {
     const char *address = argc > 1 ? argv[1] : "127.0.0.1:7000";
+    afar_server_options options = AFAR_SERVER_OPTIONS_INIT;
     afar_error err = AFAR_ERROR_INIT;
     afar_server *server = NULL;
     afar_code code;
 
-    if (!(code = afar_server_open(NULL, address, NULL, &server, &err)) &&
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    afar_log_set(tell, stdout, AFAR_LOG_INFO);
+    options.names = getenv("AFAR_NAMES");
+    options.lease_ms = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 0;
+    if (!(code = afar_server_open(NULL, address, &options, &server, &err)) &&
         !(code = open_account(server, "bank/accounts/alice", &err)) &&
-        !(code = open_account(server, "bank/accounts/bob", &err))) {
-        printf("bank: serving at %s\n", afar_server_address(server));
-        fflush(stdout);
-        code = afar_server_run(server, &err);
-    }
+        !(code = open_account(server, "bank/accounts/bob", &err)))
+        code = afar_server_run(server, &err); /* until SIGTERM or SIGINT */
     if (code)
         fprintf(stderr, "bank: %s: %s\n", afar_code_name(code), err.message);
     afar_server_close(server);
