@@ -294,17 +294,36 @@ read_grpc(const struct source *source, const char *rest, afar__address *address)
     return read_slash_name(source, rest + length, address);
 }
 
+/* KEY@; what is left is the name. */
+static afar_code
+read_key(const struct source *source, const char **text, afar__address *address)
+{
+    const char *at = strchr(*text, '@');
+
+    if (!at)
+        return AFAR_OK;
+    if (!afar__key_parse(*text, (size_t)(at - *text), address->key))
+        return refuse(source, "in front of @ is no key: one has %d letters, digits, - and _",
+                      AFAR__KEY_TEXT - 1);
+    address->has_key = true;
+    *text = at + 1;
+    return AFAR_OK;
+}
+
 /* Whatever is none of the others; an address with a mistake is likelier than a name
  * with a colon. */
 static afar_code
 read_plain_name(const struct source *source, const char *text, afar__address *address)
 {
+    afar_code code;
+
     address->kind = AFAR__ADDRESS_NAME;
     if (strstr(text, "://"))
         return refuse(source, "addresses begin with grpc:// unix: or inproc:");
     if (strchr(text, ':'))
         return refuse(source, "a name has no \":\"; an address is written grpc://HOST:PORT/NAME");
-    return read_name(source, text, address);
+    code = read_key(source, &text, address);
+    return code ? code : read_name(source, text, address);
 }
 
 afar_code
@@ -349,6 +368,29 @@ afar__address_parse_listen(const char *text, afar__address *ret_address, afar_er
         code = refuse(&source, "a server listens on HOST:PORT, without grpc://");
     else
         code = read_host_and_port(&source, text, strlen(text), &address);
+    if (code == AFAR_OK)
+        *ret_address = address;
+    return code;
+}
+
+afar_code
+afar__address_parse_endpoint(const char *text, afar__address *ret_address, afar_error *err)
+{
+    const char *rest = after_prefix(text, "grpc://");
+    struct source source = { text, err, rest ? "grpc://" : "", "" };
+    afar__address address = { 0 };
+    afar_code code;
+
+    if (rest && strchr(rest, '/'))
+        return refuse(&source, "an object's name does not belong here");
+    if (!rest && strstr(text, "://"))
+        return refuse(&source, "write HOST:PORT, grpc://HOST:PORT or unix:PATH");
+    if (!rest)
+        code = afar__address_parse_listen(text, &address, err);
+    else
+        code = read_host_and_port(&source, rest, strlen(rest), &address);
+    if (code == AFAR_OK && address.kind == AFAR__ADDRESS_TCP && address.port == 0)
+        code = refuse(&source, "port 0 is for listening only");
     if (code == AFAR_OK)
         *ret_address = address;
     return code;

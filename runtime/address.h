@@ -9,6 +9,8 @@
 
 #include <afar/error.h>
 
+#include "runtime/secure.h"
+
 typedef enum {
     AFAR__ADDRESS_TCP,    /* host and port */
     AFAR__ADDRESS_UNIX,   /* path: of the socket */
@@ -23,6 +25,8 @@ typedef struct afar__address {
     bool ipv6;      /* host is an IPv6 number and was in brackets */
     char path[108]; /* fits sockaddr_un.sun_path with its 0 */
     char name[256]; /* of the object; "" for the default one */
+    bool has_key;   /* of a NAME: KEY@ was in front of it */
+    uint8_t key[AFAR__PUBLIC_BYTES];
 } afar__address;
 
 /* What a client opens:
@@ -31,7 +35,7 @@ typedef struct afar__address {
  *     unix:path[/name]          the path ends at its first component that is not a
  *                               directory, or at the end
  *     inproc:server[/name]
- *     name                      anything else
+ *     [KEY@]name                anything else
  *
  * Names are letters, digits and . _ - /, not empty, without "//", without '/' at
  * either end, at most 255 bytes.  INVALID_ARGUMENT says what is wrong. */
@@ -41,6 +45,11 @@ afar__address_parse_remote(const char *text, afar__address *ret_address, afar_er
 /* Where a server listens: host:port  [v6]:port  unix:path  inproc:name. */
 AFAR_MUST_USE afar_code
 afar__address_parse_listen(const char *text, afar__address *ret_address, afar_error *err);
+
+/* Where a server can be reached, without an object's name: host:port  [v6]:port, also
+ * with grpc:// in front; unix:path, which is the whole rest; inproc:server. */
+AFAR_MUST_USE afar_code
+afar__address_parse_endpoint(const char *text, afar__address *ret_address, afar_error *err);
 
 /* Whether `name` may be the name of an object, by the rules above.
  * INVALID_ARGUMENT says what is wrong. */

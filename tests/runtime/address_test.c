@@ -322,3 +322,87 @@ TEST(listening_mistakes)
     CHECK_FAILS(afar__address_parse_listen("", &address, &err), AFAR_INVALID_ARGUMENT);
     CHECK_STR(err.message, "\"\": no host; write HOST:PORT");
 }
+
+/* ---- endpoints ---- */
+
+static void
+check_endpoint(const char *text, afar__address expected)
+{
+    afar_error err = AFAR_ERROR_INIT;
+    afar__address address;
+
+    CHECK_OK(afar__address_parse_endpoint(text, &address, &err));
+    CHECK_INT(address.kind, expected.kind);
+    CHECK_STR(address.host, expected.host);
+    CHECK_INT(address.port, expected.port);
+    CHECK_INT(address.ipv6, expected.ipv6);
+    CHECK_STR(address.path, expected.path);
+    CHECK_STR(address.name, "");
+}
+
+static void
+check_wrong_endpoint(const char *text, const char *wrong)
+{
+    check_wrong(afar__address_parse_endpoint, text, wrong);
+}
+
+TEST(endpoints)
+{
+    check_endpoint("bank.example:7700", (afar__address){ .host = "bank.example", .port = 7700 });
+    check_endpoint("grpc://127.0.0.1:1", (afar__address){ .host = "127.0.0.1", .port = 1 });
+    check_endpoint("[::1]:65535", (afar__address){ .host = "::1", .port = 65535, .ipv6 = true });
+    check_endpoint("grpc://[::1]:9", (afar__address){ .host = "::1", .port = 9, .ipv6 = true });
+    check_endpoint("unix:/nowhere/at/all",
+                   (afar__address){ .kind = AFAR__ADDRESS_UNIX, .path = "/nowhere/at/all" });
+    check_endpoint("inproc:names",
+                   (afar__address){ .kind = AFAR__ADDRESS_INPROC, .path = "names" });
+}
+
+TEST(endpoint_mistakes)
+{
+    check_wrong_endpoint("grpc://h:1/name", "an object's name does not belong here");
+    check_wrong_endpoint("grpc://h", "no port; write grpc://h:PORT");
+    check_wrong_endpoint("h", "no port; write h:PORT");
+    check_wrong_endpoint("h:0", "port 0 is for listening only");
+    check_wrong_endpoint("grpc://[::1]:0", "port 0 is for listening only");
+    check_wrong_endpoint("unix:", "no path; write unix:PATH");
+    check_wrong_endpoint("http://h:1", "write HOST:PORT, grpc://HOST:PORT or unix:PATH");
+}
+
+/* ---- names of one key ---- */
+
+static const uint8_t key_bytes[AFAR__PUBLIC_BYTES] = { 1, 2, 3, 255 };
+
+TEST(a_key_in_front_of_a_name)
+{
+    afar_error err = AFAR_ERROR_INIT;
+    char key[AFAR__KEY_TEXT], text[100];
+    afar__address address;
+
+    afar__key_print(key_bytes, key);
+    snprintf(text, sizeof text, "%s@bank/alice", key);
+    CHECK_OK(afar__address_parse_remote(text, &address, &err));
+    CHECK_INT(address.kind, AFAR__ADDRESS_NAME);
+    CHECK_STR(address.name, "bank/alice");
+    CHECK(address.has_key && memcmp(address.key, key_bytes, sizeof key_bytes) == 0);
+    CHECK_OK(afar__address_parse_remote("bank/alice", &address, &err));
+    CHECK(!address.has_key);
+}
+
+TEST(key_mistakes)
+{
+    static const char *const none = "in front of @ is no key: one has 43 letters, digits, - and _";
+    char key[AFAR__KEY_TEXT], text[100];
+
+    afar__key_print(key_bytes, key);
+    check_wrong_remote("@bank/alice", none);
+    check_wrong_remote("key@bank/alice", none);
+    snprintf(text, sizeof text, "%.42s@bank/alice", key);
+    check_wrong_remote(text, none);
+    snprintf(text, sizeof text, "%.42s+@bank/alice", key);
+    check_wrong_remote(text, none);
+    snprintf(text, sizeof text, "%s@", key);
+    check_wrong_remote(text, "the name is empty");
+    snprintf(text, sizeof text, "%s@a@b", key);
+    check_wrong_remote(text, "a name has letters, digits and . _ - / only");
+}
