@@ -46,9 +46,9 @@ typedef struct afar_server_options {
 
     /* ---- the name server ---- */
 
-    const char *names;             /* where it is: "host:port", "unix:path".  NULL: exports
-                                      are registered nowhere.  getenv("AFAR_NAMES") is a
-                                      good choice */
+    const char *names;             /* where it is: "host:port", "unix:path".  NULL or "":
+                                      exports are registered nowhere.  A good choice is
+                                      getenv("AFAR_NAMES") */
     const char *key_file;          /* the key that owns the names (afar/key.h); NULL: the
                                       default one.  It is made if it is not there */
     const char *const *endpoints;  /* what is recorded, the best first, ends with NULL:
