@@ -2,11 +2,13 @@
 """The files in README.md are complete: they are taken out of it, built against an
 installed tree with its CMakeLists.txt and with its commands, and run."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 SOURCE = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -50,18 +52,44 @@ class ReadmeTest(unittest.TestCase):
                 file.write(text)
         run(["cmake", "--install", BUILD, "--prefix", cls.prefix], cls.folder)
 
-    def serve_and_call(self, folder, **environment):
-        environment = dict(os.environ, **environment)
-        with subprocess.Popen([os.path.join(folder, "server"), "127.0.0.1:0"], text=True,
-                              stdout=subprocess.PIPE, env=environment) as server:
+    @contextlib.contextmanager
+    def serving(self, *command, **environment):
+        """A server while it is needed; its first line."""
+        with subprocess.Popen(command, text=True, stdout=subprocess.PIPE,
+                              env=dict(os.environ, **environment)) as server:
             try:
-                address = server.stdout.readline().split()[-1]
-                said = run([os.path.join(folder, "client"), f"grpc://{address}/counter"],
-                           self.folder, **environment)
+                yield server.stdout.readline()
             finally:
                 server.send_signal(signal.SIGTERM)
             self.assertEqual(server.wait(PATIENCE), 0)
+
+    def call(self, folder, *name, **environment):
+        said = run([os.path.join(folder, "client"), *name], self.folder, **environment)
         self.assertEqual(said, self.blocks["client.out"])
+
+    def serve_and_call(self, folder, **environment):
+        """By address, without a name server, and by name."""
+        environment["AFAR_HOME"] = os.path.join(self.scratch.name, "home")
+        program = os.path.join(folder, "server")
+        with self.serving(program, "127.0.0.1:0", AFAR_NAMES="", **environment) as line:
+            self.call(folder, f"grpc://{line.split()[-1]}/demo/counter", **environment)
+        afar = os.path.join(self.prefix, "bin", "afar")
+        with self.serving(afar, "names", "serve", "--listen", "127.0.0.1:0", "--store", "memory",
+                          **environment) as line:
+            environment["AFAR_NAMES"] = re.search(r"name server at ([^,]+)", line).group(1)
+            with self.serving(program, **environment):
+                self.wait_for_name(afar, **environment)
+                self.call(folder, **environment)
+
+    def wait_for_name(self, afar, **environment):
+        """Until the server has registered; each look waits for the name server's answer."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            found = subprocess.run([afar, "names", "lookup", "demo/counter"], check=False,
+                                   env=dict(os.environ, **environment), capture_output=True)
+            if found.returncode == 0:
+                return
+        self.fail("the server does not register")
 
     def test_with_cmake(self):
         out = os.path.join(self.folder, "build")
