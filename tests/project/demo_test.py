@@ -2,11 +2,11 @@
 """scripts/demo: what it shows, and that it fails when a step fails."""
 
 import os
-import re
 import subprocess
 import tempfile
 import unittest
 
+PROGRAMS = ("afar", "bank-server", "bank-client")
 SOURCE = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BIN = os.environ.get("AFAR_BIN", os.path.join(SOURCE, "build", "release", "bin"))
 
@@ -28,7 +28,7 @@ class DemoTest(unittest.TestCase):
     def run_with(self, name, script):
         """The demo with one program replaced."""
         with tempfile.TemporaryDirectory() as folder:
-            for program in ("bank-server", "bank-client"):
+            for program in PROGRAMS:
                 os.symlink(os.path.join(BIN, program), os.path.join(folder, program))
             os.remove(os.path.join(folder, name))
             with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
@@ -42,27 +42,38 @@ class DemoTest(unittest.TestCase):
         self.assertEqual(done.stderr, "")
         self.assertIn(SHOWN.format(2500, 4000, 996000), done.stdout)
         self.assertIn(SHOWN.format(6500, 8000, 992000), done.stdout)
-        self.assertRegex(done.stdout, r"serves two accounts at 127\.0\.0\.1:\d+\.")
-        self.assertLessEqual(done.stdout.count("\n"), 40, "more than a screenful")
+        self.assertRegex(done.stdout, r"A name server .* at 127\.0\.0\.1:\d+, and a bank")
+        self.assertRegex(done.stdout, r"(?m)^ +bank/accounts/alice +grpc://127\.0\.0\.1:\d+ ")
+        self.assertIn("    deposit         1000  balance     1000\n"
+                      "    deposit         2000  balance     2000\n", done.stdout)
+        self.assertLessEqual(done.stdout.count("\n"), 48, "more than a screenful")
 
     def test_a_client_that_fails(self):
         done = self.run_with("bank-client", "echo oh; exit 1\n")
         self.assertEqual(done.returncode, 1)
         self.assertIn("    oh\n", done.stdout)
-        self.assertRegex(done.stderr, r"^demo: failed: .*bank-client grpc://")
+        self.assertRegex(done.stderr, r"^demo: failed: .*bank-client bank/accounts/alice")
 
-    def test_a_server_that_does_not_start(self):
+    def test_a_name_server_that_does_not_start(self):
+        done = self.run_with("afar", "echo no\n")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stderr, "demo: the name server does not say 'name server at '; "
+                                      "it says: no\n")
+
+    def test_a_server_that_does_not_register(self):
         done = self.run_with("bank-server", "echo bank: no\n")
         self.assertEqual(done.returncode, 1)
-        self.assertEqual(done.stderr, "demo: the server says: bank: no\n")
+        self.assertEqual(done.stderr, "demo: the bank does not say 'registered'; "
+                                      "it says: bank: no\n")
 
     def test_a_server_that_ends_badly(self):
-        script = f"trap 'kill $child; wait $child; exit 3' TERM\n" \
+        """The first bank is killed; the second one is stopped."""
+        script = f"mkdir \"$(dirname \"$0\")/first\" 2>/dev/null && exec {BIN}/bank-server \"$@\"\n" \
+                 f"trap 'kill $child; wait $child; exit 3' TERM\n" \
                  f"{BIN}/bank-server \"$@\" & child=$!\nwait $child\n"
         done = self.run_with("bank-server", script)
         self.assertEqual(done.returncode, 1)
-        self.assertTrue(re.search(r"^demo: the server ended with exit code 3$", done.stderr,
-                                  re.MULTILINE), done.stderr)
+        self.assertRegex(done.stderr, r"demo: the successor ended with exit code 3")
 
 
 if __name__ == "__main__":
