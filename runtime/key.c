@@ -196,7 +196,7 @@ static afar_code
 read_key(int fd, const char *path, struct line *line, afar_key **ret_key, afar_error *err)
 {
     uint8_t public[AFAR__PUBLIC_BYTES];
-    afar_key *key;
+    afar_key *key = NULL;
     size_t length = 0;
     afar_code code = read_all(fd, line->text, sizeof line->text, &length, path, err);
 
@@ -346,7 +346,7 @@ static afar_code
 create(const char *path, afar_key **ret_key, afar_error *err)
 {
     struct line *line = afar__secure_alloc(sizeof *line);
-    afar_key *key;
+    afar_key *key = NULL;
     afar_code code;
 
     if (!line)
