@@ -102,20 +102,26 @@ afar__key_print(const uint8_t key[AFAR__PUBLIC_BYTES], char text[AFAR__KEY_TEXT]
                       sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 }
 
-/* libsodium takes no second way to write the same bytes: it refuses bits behind the last
- * byte that are not 0. */
+/* libsodium 1.0.18 also takes bytes above 0x7f for digits.  What is printed again and is
+ * the same text was the one way to write it. */
 bool
 afar__key_parse(const char *text, size_t length, uint8_t key[AFAR__PUBLIC_BYTES])
 {
     uint8_t bytes[AFAR__PUBLIC_BYTES];
-    size_t count;
+    char again[AFAR__KEY_TEXT] = "";
+    size_t count = 0;
     bool good = length == AFAR__KEY_TEXT - 1 &&
                 sodium_base642bin(bytes, sizeof bytes, text, length, NULL, &count, NULL,
                                   sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0 &&
                 count == sizeof bytes;
 
+    if (good) {
+        afar__key_print(bytes, again);
+        good = sodium_memcmp(again, text, length) == 0;
+    }
     if (good)
         memcpy(key, bytes, sizeof bytes);
     sodium_memzero(bytes, sizeof bytes); /* it may have been a seed */
+    sodium_memzero(again, sizeof again);
     return good;
 }
