@@ -31,10 +31,10 @@ typedef struct afar__stored_name {
 } afar__stored_name;
 
 typedef enum afar__change_kind {
-    AFAR__CHANGE_LEASE,   /* a new lease */
-    AFAR__CHANGE_PUT,     /* a name, new or changed */
-    AFAR__CHANGE_REMOVE,  /* a name is gone: name.name and name.revision count */
-    AFAR__CHANGE_END      /* a lease is over: lease.id counts */
+    AFAR__CHANGE_LEASE,  /* a new lease */
+    AFAR__CHANGE_PUT,    /* a name, new or changed */
+    AFAR__CHANGE_REMOVE, /* a name is gone: name.name and name.revision count */
+    AFAR__CHANGE_END     /* a lease is over: lease.id counts */
 } afar__change_kind;
 
 typedef struct afar__change {
@@ -64,11 +64,27 @@ struct afar__store {
     const afar__store_ops *ops;
 };
 
-/* "memory", or the path of a SQLite database, which is made if it is not there.  A new
- * store starts with the wall clock's microseconds as its revision, so that revisions
- * grow also when a store was lost.  FAILED_PRECONDITION when another name server has
- * the file open; DATA_LOSS when it is damaged or is something else. */
+/* "memory", or the path of a SQLite database, which is made if it is not there, with mode
+ * 0600.  A new store starts with the wall clock's microseconds as its revision, so that
+ * revisions grow also when a store was lost.
+ *
+ * FAILED_PRECONDITION, at once, when another name server has the file open, and when it
+ * was made by a newer afar; DATA_LOSS when it is damaged or is something else: it is left
+ * as it was; NOT_FOUND and PERMISSION_DENIED for a path that cannot be used.
+ *
+ * A commit that fails changes nothing, and the store can be used again:
+ * RESOURCE_EXHAUSTED when the disk is full, UNAVAILABLE when it does not work. */
 afar_code
 afar__store_open(const char *where, afar__store **ret_store, afar_error *err);
+
+/* The two kinds. */
+afar_code
+afar__store_open_memory(afar__store **ret_store, afar_error *err);
+afar_code
+afar__store_open_sqlite(const char *path, afar__store **ret_store, afar_error *err);
+
+/* The revision that a new store starts with. */
+uint64_t
+afar__store_first_revision(void);
 
 #endif
