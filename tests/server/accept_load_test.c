@@ -166,6 +166,24 @@ struct crowd {
     atomic_bool enough;
 };
 
+/* Begins to connect, or -1 while the backlog is full.  Nobody accepts after a stop, and
+ * who then waited for a place in a full backlog would wait for ever. */
+static int
+knock(const afar__listener *listener)
+{
+    struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+    socklen_t length = sizeof address;
+
+    CHECK_INT(getsockname(listener->fd, (struct sockaddr *)&address, &length), 0);
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    CHECK(fd >= 0);
+    if (connect(fd, (struct sockaddr *)&address, length) == 0 || errno == EINPROGRESS)
+        return fd;
+    CHECK_INT(errno, EAGAIN);
+    close(fd);
+    return -1;
+}
+
 static void *
 run_crowd(void *arg)
 {
@@ -177,12 +195,10 @@ run_crowd(void *arg)
 
         if (*fd >= 0)
             close(*fd);
-        *fd = client_try_open(crowd->listener);
-        /* The stop may have closed it before it spoke. */
-        if (*fd < 0)
-            CHECK(atomic_load(&crowd->enough));
-        else if (send(*fd, PREFACE, i % 3 ? strlen(PREFACE) : 3, MSG_NOSIGNAL) < 0)
-            CHECK(errno == EPIPE || errno == ECONNRESET);
+        *fd = knock(crowd->listener);
+        /* The stop may have closed it before it spoke, or it may not be through yet. */
+        if (*fd >= 0 && send(*fd, PREFACE, i % 3 ? strlen(PREFACE) : 3, MSG_NOSIGNAL) < 0)
+            CHECK(errno == EPIPE || errno == ECONNRESET || errno == EAGAIN);
     }
     for (size_t i = 0; i < 8; i++)
         if (held[i] >= 0)
@@ -223,8 +239,6 @@ stop_among(const char *address)
     pthread_mutex_unlock(&accepting.lock);
     check_alive(client, fd);
     atomic_store(&crowd.enough, true);
-    /* Nobody accepts any more, and a full backlog keeps who connects waiting. */
-    CHECK_INT(shutdown(crowd.listener->fd, SHUT_RDWR), 0);
     for (int i = 0; i < 2; i++)
         CHECK_INT(pthread_join(threads[i], NULL), 0);
     check_alive(client, fd);
