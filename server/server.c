@@ -4,8 +4,9 @@
  *     open -> started -> stopping -> stopped -> closed
  *
  * Stopping is done once, by whoever comes first: run, close, or close from a
- * handler, which leaves it to a thread of its own.  First nothing more is accepted,
- * then the port drains, then what is left of the connections is ended.
+ * handler, which leaves it to a thread of its own.  First the names are unregistered,
+ * then nothing more is accepted, then the port drains, then what is left of the
+ * connections is ended.
  *
  * afar_server_stop may be called in a signal handler, so it does nothing but write
  * to an eventfd, on which afar_server_run waits together with the signals. */
@@ -33,6 +34,8 @@
 #include "runtime/port.h"
 #include "server/accept.h"
 #include "server/exports.h"
+#include "server/identity.h"
+#include "server/register.h"
 
 #define MAX_LISTENERS 16
 #define DEFAULT_CONNECTIONS 10000
@@ -46,6 +49,9 @@ struct afar_server {
     afar_node *node;
     afar_server_options options;
     afar__exports *exports;
+    pthread_mutex_t export_lock;  /* so that names are registered in the order of exports */
+    afar__register *registration; /* NULL: without the option `names` */
+    afar_object *identity;
     afar__port *port;
     afar__acceptor *acceptor;
     afar__listener listeners[MAX_LISTENERS];
@@ -133,7 +139,11 @@ peer(void *arg, int fd)
 static afar_code
 find(void *arg, const char *path, const char *name, afar__target *ret_target, afar_error *err)
 {
-    return afar__exports_find(((afar_server *)arg)->exports, path, name, ret_target, err);
+    afar_server *server = arg;
+
+    if (afar__identity_find(server->identity, path, ret_target))
+        return AFAR_OK;
+    return afar__exports_find(server->exports, path, name, ret_target, err);
 }
 
 static afar_code
@@ -147,9 +157,21 @@ open_parts(afar_server *server, const char *address, afar_error *err)
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no descriptor: %s", address,
                          strerror(errno));
     code = afar_server_listen(server, address, err);
-    if (code)
-        return code;
-    return afar__port_open(server->node, &port, &server->port, err);
+    if (!code)
+        code = afar__identity_new(server->node, &server->identity, err);
+    if (!code)
+        code = afar__port_open(server->node, &port, &server->port, err);
+    if (!code && server->options.names)
+        code = afar__register_open(server->node, &server->options, &server->registration, err);
+    return code;
+}
+
+/* They were the caller's, and copied by those who need them. */
+static void
+forget_texts(afar_server_options *options)
+{
+    options->names = options->key_file = NULL;
+    options->endpoints = options->metadata = NULL;
 }
 
 static void
@@ -162,11 +184,14 @@ free_server(afar_server *server)
     afar__acceptor_close(server->acceptor);
     for (size_t i = 0; i < server->listener_count; i++)
         afar__listen_close(&server->listeners[i]);
+    afar__register_free(server->registration);
     afar__exports_free(server->exports);
+    afar_object_close(server->identity);
     if (server->stop_event >= 0)
         close(server->stop_event);
     if (server->node)
         afar_node_close(server->node);
+    pthread_mutex_destroy(&server->export_lock);
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->changed);
     free(server);
@@ -186,6 +211,7 @@ afar_server_open(afar_node *node, const char *address, const afar_server_options
     if (!server)
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a server", address);
     server->stop_event = -1;
+    pthread_mutex_init(&server->export_lock, NULL);
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->changed, NULL);
     take_options(server, options);
@@ -199,6 +225,7 @@ afar_server_open(afar_node *node, const char *address, const afar_server_options
         free_server(server);
         return code;
     }
+    forget_texts(&server->options);
     raise_descriptor_limit();
     *ret_server = server;
     return AFAR_OK;
@@ -263,6 +290,22 @@ afar_server_address(const afar_server *server)
     return server->address;
 }
 
+/* ---- exporting ---- */
+
+static afar_code
+export_locked(afar_server *server, const char *name, afar_object *object, afar_error *err)
+{
+    const afar_interface *interface = afar_object_interface(object);
+    afar_code code = afar__exports_add(server->exports, name, object, err);
+
+    if (code || !*name || !server->registration)
+        return code;
+    code = afar__register_add(server->registration, name, interface->name, err);
+    if (code)
+        (void)!afar__exports_remove(server->exports, name, interface, NULL);
+    return code;
+}
+
 afar_code
 afar_server_export(afar_server *server, const char *name, afar_object *object, afar_error *err)
 {
@@ -270,7 +313,12 @@ afar_server_export(afar_server *server, const char *name, afar_object *object, a
 
     if (!object || !name)
         afar__misuse("afar_server_export: a NULL %s", object ? "name" : "object");
-    return code ? code : afar__exports_add(server->exports, name, object, err);
+    if (code)
+        return code;
+    pthread_mutex_lock(&server->export_lock);
+    code = export_locked(server, name, object, err);
+    pthread_mutex_unlock(&server->export_lock);
+    return code;
 }
 
 afar_code
@@ -279,7 +327,30 @@ afar_server_unexport(afar_server *server, const char *name, const afar_interface
 {
     afar_code code = afar__engine_check(err);
 
-    return code ? code : afar__exports_remove(server->exports, name, interface, err);
+    if (code)
+        return code;
+    pthread_mutex_lock(&server->export_lock);
+    code = afar__exports_remove(server->exports, name, interface, err);
+    if (!code && *name && server->registration)
+        afar__register_remove(server->registration, name, interface->name);
+    pthread_mutex_unlock(&server->export_lock);
+    return code;
+}
+
+afar_code
+afar_server_registered(afar_server *server, afar_deadline deadline, afar_error *err)
+{
+    afar_code code = afar__engine_check(err);
+
+    if (code)
+        return code;
+    if (!server->registration)
+        return afar_fail(err, AFAR_FAILED_PRECONDITION,
+                         "%s: the server was opened without the option `names`", server->address);
+    if (is_open(server))
+        return afar_fail(err, AFAR_FAILED_PRECONDITION, "%s: the server has not started",
+                         server->address);
+    return afar__register_wait(server->registration, deadline, err);
 }
 
 /* ---- starting ---- */
@@ -289,14 +360,20 @@ start_parts(afar_server *server, afar_error *err)
 {
     afar__accept_options options = { server->options.max_connections, server->options.silent_ms,
                                      hand_on, server };
-    afar_code code = afar__acceptor_open(server->listeners, server->listener_count, &options,
-                                         &server->acceptor, err);
+    afar_code code = AFAR_OK;
 
-    if (code)
-        return code;
-    code = afar__port_start(server->port, err);
+    if (server->registration)
+        code = afar__register_listeners(server->registration, server->listeners,
+                                        server->listener_count, err);
+    if (!code)
+        code = afar__acceptor_open(server->listeners, server->listener_count, &options,
+                                   &server->acceptor, err);
+    if (!code)
+        code = afar__port_start(server->port, err);
     if (!code)
         code = afar__acceptor_start(server->acceptor, err);
+    if (!code && server->registration)
+        code = afar__register_start(server->registration, err);
     if (code)
         return code;
     atomic_store(&server->takes, server->acceptor);
@@ -330,6 +407,9 @@ stop_parts(afar_server *server)
 {
     int64_t grace = server->options.grace_ms < 0 ? 0 : server->options.grace_ms;
 
+    /* First, so that nobody is sent here who will be refused. */
+    if (server->registration)
+        afar__register_stop(server->registration);
     if (server->inproc[0])
         afar__inproc_unlisten(server->inproc, server);
     atomic_store(&server->takes, NULL);

@@ -1,0 +1,777 @@
+/* Registering the names of a server.
+ *
+ * One thread for each server with the option `names`.  It goes round: renew the lease if it
+ * is time, remove what nobody wants any more, register what is due, look up what was
+ * lost, and sleep until the next of these or until something changes.
+ *
+ *     away        the name server cannot be reached: nothing is done until `retry`, which
+ *                 is later with every failure and at once after a change of the exports
+ *     no lease    one name is registered at a time; the first that succeeds brings the
+ *                 lease that all others join
+ *     lease       up to WINDOW registrations are under way at once
+ *     lease over  (NOT_FOUND) all names are due again, under a new lease
+ *
+ * Names that somebody else has are tried again when that lease may be over, and now and
+ * then before.  Their records get a nonce that is younger than the failure: the owner may
+ * have changed the name meanwhile, and ours must count as the later one.
+ *
+ * `lock` guards the table of names and what stands below it; nothing waits or talks while
+ * it is held.  All else belongs to the thread while that runs. */
+
+#include "server/register.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/call.h"
+#include "runtime/clock.h"
+#include "runtime/host.h"
+#include "runtime/log.h"
+#include "server/register_calls.h"
+
+#define WINDOW 64
+#define MAX_BATCH 64
+#define MAX_BATCH_BYTES 6000 /* of the 8 KiB that may be signed */
+#define MAX_REFUSALS 3
+#define FIRST_BACKOFF (100 * AFAR__MILLISECOND)
+#define LAST_BACKOFF (5 * AFAR__SECOND)
+#define NONCE_AGE (30 * AFAR__SECOND) /* of the minute that it is good for */
+#define STOP_TIME (1 * AFAR__SECOND)
+#define HELD_SHORT (1 * AFAR__SECOND) /* how often held names are tried: */
+#define HELD_LONG (5 * AFAR__SECOND)  /* the more there are, the less often */
+#define HELD_EACH (5 * AFAR__MILLISECOND)
+
+/* A call under way. */
+struct call {
+    afar__name *name; /* BUSY */
+    afar_future *future;
+    bool is_lookup;
+    uint64_t generation;
+    unsigned lease_number; /* of the lease that it is for; 0: for a new one */
+    int64_t sent;
+};
+
+struct afar__register {
+    afar__claim claim;
+    afar__talk talk;
+    unsigned failures; /* in a row, that say that the name server is away */
+    bool is_news;      /* something was registered since it was last told */
+    pthread_t thread;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* on CLOCK_MONOTONIC */
+    afar__waiters waiters;  /* for all names to be registered, or the end */
+    afar__names *names;
+    bool running;   /* changed by who starts and stops it */
+    bool stopping;  /* asked for */
+    bool over;      /* the thread has nothing more to do */
+    bool is_away;   /* written by the thread only, which may read it without the lock */
+    int64_t tried;  /* when it was found to be away the last time */
+    int64_t retry;  /* when it is to be tried again */
+    afar_error why; /* it is away */
+};
+
+/* ---- life ---- */
+
+static afar_code
+no_memory(afar_error *err)
+{
+    return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory to register names");
+}
+
+static void
+init_changed(pthread_cond_t *changed)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+afar_code
+afar__register_open(afar_node *node, const afar_server_options *options,
+                    afar__register **ret_register, afar_error *err)
+{
+    afar__register *made = calloc(1, sizeof *made);
+    afar_code code;
+
+    if (!made)
+        return no_memory(err);
+    pthread_mutex_init(&made->lock, NULL);
+    init_changed(&made->changed);
+    made->names = afar__names_new(options->take_over);
+    code = afar__talk_init(&made->talk, node, options->names, &made->claim, err);
+    if (!code)
+        code = afar__claim_init(&made->claim, options, afar_node_instance(node), err);
+    if (!code && !made->names)
+        code = no_memory(err);
+    if (code)
+        afar__register_free(made);
+    else
+        *ret_register = made;
+    return code;
+}
+
+void
+afar__register_free(afar__register *registration)
+{
+    if (!registration)
+        return;
+    afar__talk_clear(&registration->talk);
+    afar__claim_clear(&registration->claim);
+    afar__names_free(registration->names);
+    afar_error_clear(&registration->why);
+    pthread_mutex_destroy(&registration->lock);
+    pthread_cond_destroy(&registration->changed);
+    free(registration);
+}
+
+afar_code
+afar__register_listeners(afar__register *registration, const afar__listener *listeners,
+                         size_t count, afar_error *err)
+{
+    return afar__claim_listeners(&registration->claim, listeners, count, err);
+}
+
+/* ---- what others ask for ---- */
+
+/* A change is worth a try at once, but a flood of them is not worth a flood of tries. */
+static void
+wake_locked(afar__register *registration)
+{
+    int64_t soon = registration->tried + FIRST_BACKOFF;
+
+    if (registration->is_away && registration->retry > soon)
+        registration->retry = soon;
+    pthread_cond_broadcast(&registration->changed);
+}
+
+static void
+tell_waiters_locked(afar__register *registration)
+{
+    if (afar__names_waiting(registration->names) == 0 || registration->stopping)
+        afar__waiters_wake(&registration->waiters);
+}
+
+afar_code
+afar__register_add(afar__register *registration, const char *name, const char *interface,
+                   afar_error *err)
+{
+    afar_code code;
+
+    pthread_mutex_lock(&registration->lock);
+    code = afar__names_add(registration->names, name, interface, err);
+    wake_locked(registration);
+    pthread_mutex_unlock(&registration->lock);
+    return code;
+}
+
+void
+afar__register_remove(afar__register *registration, const char *name, const char *interface)
+{
+    pthread_mutex_lock(&registration->lock);
+    afar__names_remove(registration->names, name, interface);
+    tell_waiters_locked(registration);
+    wake_locked(registration);
+    pthread_mutex_unlock(&registration->lock);
+}
+
+/* What the first name waits for. */
+static afar_code
+waiting_locked(const afar__register *registration, afar_error *err)
+{
+    const afar__name *name = afar__names_first_waiting(registration->names);
+    const char *why = name->why ? name->why : "the name server has not answered yet";
+
+    if (registration->is_away)
+        why = registration->why.message;
+    return afar_fail(err, AFAR_DEADLINE_EXCEEDED, "%.100s is not registered: %s", name->name, why);
+}
+
+static afar_code
+wait_locked(afar__register *registration, int64_t deadline, afar_error *err)
+{
+    afar__wait_result result = AFAR__WAIT_WOKEN;
+    afar__waiter waiter;
+
+    while (afar__names_waiting(registration->names) > 0 && !registration->stopping &&
+           result == AFAR__WAIT_WOKEN) {
+        afar__waiters_add(&registration->waiters, &waiter);
+        pthread_mutex_unlock(&registration->lock);
+        result = afar__wait(&waiter, deadline);
+        pthread_mutex_lock(&registration->lock);
+        afar__waiters_remove(&waiter);
+    }
+    if (registration->stopping)
+        return afar_fail(err, AFAR_FAILED_PRECONDITION, "the server was stopped");
+    if (afar__names_waiting(registration->names) == 0)
+        return AFAR_OK;
+    return result == AFAR__WAIT_REFUSED ? afar__wait_refused(err)
+                                        : waiting_locked(registration, err);
+}
+
+afar_code
+afar__register_wait(afar__register *registration, afar_deadline deadline, afar_error *err)
+{
+    afar_code code;
+
+    afar__host_wait(afar_call_current());
+    pthread_mutex_lock(&registration->lock);
+    code = wait_locked(registration, deadline.ns, err);
+    pthread_mutex_unlock(&registration->lock);
+    afar__host_go_on(afar_call_current());
+    return code;
+}
+
+/* ---- how it goes: the name server ---- */
+
+static int64_t
+spread(int64_t time)
+{
+    return time / 2 + afar__talk_jitter(time / 2);
+}
+
+static void
+go_away(afar__register *registration, const afar_error *why)
+{
+    unsigned doublings = registration->failures < 6 ? registration->failures : 6;
+    int64_t pause = FIRST_BACKOFF << doublings;
+    bool stopping, first;
+
+    registration->failures++;
+    pthread_mutex_lock(&registration->lock);
+    first = !registration->is_away;
+    stopping = registration->stopping;
+    registration->is_away = true;
+    registration->tried = afar__now();
+    registration->retry = registration->tried + spread(pause < LAST_BACKOFF ? pause : LAST_BACKOFF);
+    afar_error_copy(&registration->why, why);
+    pthread_mutex_unlock(&registration->lock);
+    if (first && !stopping)
+        afar__log(AFAR_LOG_WARNING, "%s; names wait to be registered", why->message);
+}
+
+static void
+come_back(afar__register *registration)
+{
+    registration->failures = 0;
+    if (!registration->is_away)
+        return;
+    pthread_mutex_lock(&registration->lock);
+    registration->is_away = false;
+    pthread_mutex_unlock(&registration->lock);
+    afar__log(AFAR_LOG_INFO, "the name server at %s is there", registration->talk.address);
+}
+
+static void
+lose_lease(afar__register *registration)
+{
+    size_t count;
+
+    afar__talk_forget(&registration->talk);
+    pthread_mutex_lock(&registration->lock);
+    count = afar__names_count(registration->names, AFAR__NAME_THERE);
+    afar__names_lose_all(registration->names);
+    pthread_mutex_unlock(&registration->lock);
+    if (count > 0)
+        afar__log(AFAR_LOG_WARNING,
+                  "the name server at %s knows our lease no more: %zu names are registered anew",
+                  registration->talk.address, count);
+}
+
+/* ---- how it goes: a name ---- */
+
+/* When a name that is held is tried again; `left` is what its lease has, 0 if that is
+ * not known. */
+static int64_t
+held_until_locked(const afar__register *registration, uint32_t left_ms)
+{
+    int64_t pause = (int64_t)afar__names_count(registration->names, AFAR__NAME_LATER) * HELD_EACH;
+    int64_t left = left_ms * AFAR__MILLISECOND + FIRST_BACKOFF;
+
+    pause = pause < HELD_SHORT ? HELD_SHORT : pause > HELD_LONG ? HELD_LONG : pause;
+    return afar__now() + (left < pause ? left : spread(pause));
+}
+
+static void
+is_held_locked(afar__register *registration, afar__name *name, uint32_t left_ms, const char *why)
+{
+    name->tried = afar__now();
+    if (!name->told)
+        afar__log(AFAR_LOG_WARNING, "%s is waited for: %s", name->name, why);
+    name->told = true;
+    afar__name_later(registration->names, name, held_until_locked(registration, left_ms), why);
+}
+
+/* The record was refused because of its nonce or its generation. */
+static void
+is_too_old_locked(afar__register *registration, afar__name *name, const char *why)
+{
+    registration->talk.nonce_length = 0;
+    if (++name->refusals < MAX_REFUSALS)
+        afar__name_again(registration->names, name, why);
+    else
+        afar__name_later(registration->names, name, afar__now() + spread(HELD_LONG), why);
+}
+
+static void
+is_refused_locked(afar__register *registration, afar__name *name, const char *why)
+{
+    if (!name->told)
+        afar__log(AFAR_LOG_WARNING, "%s is not registered: %s", name->name, why);
+    name->told = true;
+    afar__name_later(registration->names, name, afar__now() + spread(HELD_LONG), why);
+}
+
+static bool
+is_for_our_lease(const afar__register *registration, const struct call *call)
+{
+    return registration->talk.has_lease && call->lease_number == registration->talk.lease_number;
+}
+
+static void
+registered_locked(afar__register *registration, const struct call *call, afar_code code,
+                  const afar_error *err)
+{
+    const Afar__Names__V1__Held *held = afar_names_v1_held_of(err);
+    afar__name *name = call->name;
+    bool ours = call->lease_number == 0 || is_for_our_lease(registration, call);
+
+    if ((code == AFAR_OK || afar__talk_is_away(code)) && call->generation > name->generation)
+        name->generation = call->generation;
+    if (code == AFAR_OK && ours) {
+        registration->is_news = true;
+        afar__name_is_there(registration->names, name);
+    } else if (code == AFAR_OK || code == AFAR_NOT_FOUND) {
+        afar__name_again(registration->names, name, NULL);
+    } else if (afar__talk_is_away(code)) {
+        name->known = true;
+        afar__name_again(registration->names, name, NULL);
+    } else if (code == AFAR_ALREADY_EXISTS) {
+        is_held_locked(registration, name, held ? held->lease_left_ms : 0, err->message);
+    } else if (code == AFAR_FAILED_PRECONDITION) {
+        is_too_old_locked(registration, name, err->message);
+    } else {
+        is_refused_locked(registration, name, err->message);
+    }
+}
+
+/* It was lost, and this is who has it now. */
+static void
+looked_up_locked(afar__register *registration, const struct call *call, afar_code code,
+                 const Afar__Names__V1__Entry *entry)
+{
+    static const char by_hand[] = "somebody with its key has unregistered it; export it again "
+                                  "to register it again";
+    const afar__talk *talk = &registration->talk;
+    afar__name *name = call->name;
+
+    if (code == AFAR_NOT_FOUND) {
+        afar__log(AFAR_LOG_WARNING, "%s was unregistered by hand: it is left alone", name->name);
+        afar__name_is_left(registration->names, name, by_hand);
+    } else if (code) {
+        afar__name_look_again(registration->names, name);
+    } else if (is_for_our_lease(registration, call) && entry->lease.len == sizeof talk->lease &&
+               memcmp(entry->lease.data, talk->lease, sizeof talk->lease) == 0) {
+        afar__name_is_there(registration->names, name);
+    } else {
+        name->take_over = false;
+        is_held_locked(registration, name, entry->lease_left_ms,
+                       "another server has taken it over");
+    }
+}
+
+/* ---- calls under way ---- */
+
+static bool
+needs_nonce(const afar__talk *talk, const afar__name *due)
+{
+    return due && (talk->nonce_length == 0 || due->tried > talk->challenged ||
+                   afar__now() - talk->challenged > NONCE_AGE);
+}
+
+/* Takes the next name to do something about, or nothing: then something else is to be
+ * done first, or nothing at all. */
+static afar__name *
+take_locked(afar__register *registration, bool *ret_is_lookup)
+{
+    const afar__talk *talk = &registration->talk;
+    const afar__name *due = afar__names_peek(registration->names, AFAR__NAME_DUE);
+
+    if (registration->stopping || registration->is_away ||
+        (talk->has_lease && afar__now() >= talk->renew) ||
+        afar__names_peek(registration->names, AFAR__NAME_UNWANTED))
+        return NULL;
+    *ret_is_lookup = afar__names_peek(registration->names, AFAR__NAME_LOST) != NULL;
+    if (*ret_is_lookup)
+        return afar__names_take(registration->names, AFAR__NAME_LOST);
+    if (!due || needs_nonce(talk, due))
+        return NULL;
+    return afar__names_take(registration->names, AFAR__NAME_DUE);
+}
+
+static afar_code
+sign_locked(afar__register *registration, struct call *call, afar__signed **ret_signed,
+            afar_error *err)
+{
+    const afar__talk *talk = &registration->talk;
+    afar__claim_terms terms;
+
+    call->generation = call->name->generation + 1;
+    if (call->generation < talk->revision)
+        call->generation = talk->revision;
+    terms.generation = call->generation;
+    terms.nonce.data = (uint8_t *)talk->nonce;
+    terms.nonce.len = talk->nonce_length;
+    terms.lease.data = (uint8_t *)talk->lease;
+    terms.lease.len = talk->has_lease ? sizeof talk->lease : 0;
+    return afar__claim_sign(&registration->claim, call->name, &terms, ret_signed, err);
+}
+
+/* The end of a call, of one that could not be started too. */
+static void
+settle(afar__register *registration, const struct call *call, afar_code code,
+       const Afar__Names__V1__Entry *entry, const afar_error *err)
+{
+    if (afar__talk_is_away(code) || (call->is_lookup && code && code != AFAR_NOT_FOUND))
+        go_away(registration, err);
+    pthread_mutex_lock(&registration->lock);
+    if (call->is_lookup)
+        looked_up_locked(registration, call, code, entry);
+    else
+        registered_locked(registration, call, code, err);
+    tell_waiters_locked(registration);
+    pthread_mutex_unlock(&registration->lock);
+}
+
+/* False if there is nothing to start. */
+static bool
+begin(afar__register *registration, struct call *call)
+{
+    afar__talk *talk = &registration->talk;
+    afar_error err = AFAR_ERROR_INIT;
+    afar__signed *record = NULL;
+    afar_code code = AFAR_OK;
+
+    memset(call, 0, sizeof *call);
+    pthread_mutex_lock(&registration->lock);
+    call->name = take_locked(registration, &call->is_lookup);
+    if (call->name && !call->is_lookup)
+        code = sign_locked(registration, call, &record, &err);
+    pthread_mutex_unlock(&registration->lock);
+    if (!call->name)
+        return false;
+    call->lease_number = talk->has_lease ? talk->lease_number : 0;
+    call->sent = afar__now();
+    if (call->is_lookup)
+        code = afar__talk_lookup_start(talk, call->name->name, &call->future, &err);
+    else if (!code)
+        code = afar__talk_register_start(talk, record, &call->future, &err);
+    afar__record_free(record);
+    if (code)
+        settle(registration, call, code, NULL, &err);
+    afar_error_clear(&err);
+    return true;
+}
+
+static void
+finish(afar__register *registration, const struct call *call)
+{
+    afar__talk *talk = &registration->talk;
+    Afar__Names__V1__LookupReply *reply = NULL;
+    afar_error err = AFAR_ERROR_INIT;
+    afar_code code;
+
+    if (!call->future)
+        return;
+    if (call->is_lookup)
+        code = afar__talk_lookup_finish(talk, call->future, &reply, &err);
+    else
+        code = afar__talk_register_finish(talk, call->future, call->sent, &err);
+    if (code == AFAR_NOT_FOUND && !call->is_lookup && is_for_our_lease(registration, call))
+        lose_lease(registration);
+    settle(registration, call, code, reply ? reply->entry : NULL, &err);
+    afar_message_free(reply);
+    afar_error_clear(&err);
+}
+
+/* Starts what is to be done, and finishes it in the same order. */
+static void
+pump(afar__register *registration)
+{
+    struct call calls[WINDOW];
+    size_t first = 0, count = 0, room;
+
+    for (;;) {
+        room = registration->talk.has_lease ? WINDOW : 1;
+        while (count < room && begin(registration, &calls[(first + count) % WINDOW]))
+            count++;
+        if (count == 0)
+            return;
+        finish(registration, &calls[first]);
+        first = (first + 1) % WINDOW;
+        count--;
+    }
+}
+
+/* ---- the other things to do ---- */
+
+/* A nonce if one is needed, and a sign of life if the name server was away. */
+static void
+challenge(afar__register *registration)
+{
+    afar_error err = AFAR_ERROR_INIT;
+    bool needed;
+
+    pthread_mutex_lock(&registration->lock);
+    needed =
+        !registration->stopping &&
+        (registration->is_away ||
+         needs_nonce(&registration->talk, afar__names_peek(registration->names, AFAR__NAME_DUE)));
+    pthread_mutex_unlock(&registration->lock);
+    if (!needed)
+        return;
+    if (afar__talk_challenge(&registration->talk, &err))
+        go_away(registration, &err);
+    else
+        come_back(registration);
+    afar_error_clear(&err);
+}
+
+static void
+lose_names(afar__register *registration, const Afar__Names__V1__RenewReply *reply)
+{
+    pthread_mutex_lock(&registration->lock);
+    for (size_t i = 0; i < reply->n_lost; i++)
+        if (afar__names_lose(registration->names, reply->lost[i]))
+            afar__log(AFAR_LOG_WARNING, "%s is not ours any more", reply->lost[i]);
+    pthread_mutex_unlock(&registration->lock);
+}
+
+static void
+renew(afar__register *registration)
+{
+    Afar__Names__V1__RenewReply *reply = NULL;
+    afar_error err = AFAR_ERROR_INIT;
+    afar_code code;
+
+    if (registration->is_away || !registration->talk.has_lease ||
+        afar__now() < registration->talk.renew)
+        return;
+    code = afar__talk_renew(&registration->talk, &reply, &err);
+    if (code == AFAR_NOT_FOUND)
+        lose_lease(registration);
+    else if (code)
+        go_away(registration, &err);
+    else
+        lose_names(registration, reply);
+    afar_message_free(reply);
+    afar_error_clear(&err);
+}
+
+/* Names that nobody wants, as many as fit in one message.  Those that the name server
+ * does not know are just forgotten. */
+static size_t
+take_batch_locked(afar__register *registration, afar__name *batch[MAX_BATCH])
+{
+    const afar__name *next;
+    size_t count = 0, bytes = 0;
+
+    while (count < MAX_BATCH && bytes < MAX_BATCH_BYTES &&
+           (next = afar__names_peek(registration->names, AFAR__NAME_UNWANTED)) != NULL) {
+        afar__name *name = afar__names_take(registration->names, AFAR__NAME_UNWANTED);
+
+        if (!name->known || !registration->talk.has_lease) {
+            afar__name_is_removed(registration->names, name);
+            continue;
+        }
+        bytes += strlen(name->name) + 3;
+        batch[count++] = name;
+    }
+    return count;
+}
+
+static void
+remove_batch(afar__register *registration, afar__name *const *batch, size_t count)
+{
+    const char *texts[MAX_BATCH];
+    afar_error err = AFAR_ERROR_INIT;
+    afar_code code;
+
+    for (size_t i = 0; i < count; i++)
+        texts[i] = batch[i]->name;
+    code = afar__talk_remove(&registration->talk, texts, count, &err);
+    if (code == AFAR_NOT_FOUND)
+        lose_lease(registration);
+    else if (code)
+        go_away(registration, &err);
+    pthread_mutex_lock(&registration->lock);
+    for (size_t i = 0; i < count; i++)
+        if (code && code != AFAR_NOT_FOUND)
+            afar__name_again(registration->names, batch[i], NULL);
+        else
+            afar__name_is_removed(registration->names, batch[i]);
+    tell_waiters_locked(registration);
+    pthread_mutex_unlock(&registration->lock);
+    afar_error_clear(&err);
+}
+
+static void
+remove_unwanted(afar__register *registration)
+{
+    afar__name *batch[MAX_BATCH];
+    size_t count;
+
+    while (!registration->is_away) {
+        pthread_mutex_lock(&registration->lock);
+        count = registration->stopping ? 0 : take_batch_locked(registration, batch);
+        pthread_mutex_unlock(&registration->lock);
+        if (count == 0)
+            return;
+        remove_batch(registration, batch, count);
+    }
+}
+
+static void
+tell_news(afar__register *registration)
+{
+    size_t count = 0, waiting;
+
+    if (!registration->is_news)
+        return;
+    pthread_mutex_lock(&registration->lock);
+    waiting = afar__names_waiting(registration->names);
+    count = afar__names_count(registration->names, AFAR__NAME_THERE);
+    pthread_mutex_unlock(&registration->lock);
+    if (waiting > 0)
+        return;
+    registration->is_news = false;
+    afar__log(AFAR_LOG_INFO, "%zu name%s registered with the name server at %s", count,
+              count == 1 ? " is" : "s are", registration->talk.address);
+}
+
+/* ---- the thread ---- */
+
+/* When there is something to do; 0: now. */
+static int64_t
+next_locked(const afar__register *registration)
+{
+    const afar__talk *talk = &registration->talk;
+    int64_t next;
+
+    if (registration->stopping)
+        return 0;
+    if (registration->is_away)
+        return registration->retry;
+    next = afar__names_wake(registration->names, afar__now());
+    if (afar__names_peek(registration->names, AFAR__NAME_DUE) ||
+        afar__names_peek(registration->names, AFAR__NAME_LOST) ||
+        afar__names_peek(registration->names, AFAR__NAME_UNWANTED))
+        return 0;
+    return talk->has_lease && talk->renew < next ? talk->renew : next;
+}
+
+/* False when it is to stop. */
+static bool
+wait_for_work(afar__register *registration)
+{
+    bool stopping;
+    int64_t next;
+
+    pthread_mutex_lock(&registration->lock);
+    while ((next = next_locked(registration)) > afar__now()) {
+        struct timespec until = { next / AFAR__SECOND, next % AFAR__SECOND };
+
+        if (next == AFAR__NEVER)
+            pthread_cond_wait(&registration->changed, &registration->lock);
+        else
+            pthread_cond_timedwait(&registration->changed, &registration->lock, &until);
+    }
+    stopping = registration->stopping;
+    pthread_mutex_unlock(&registration->lock);
+    return !stopping;
+}
+
+/* The server stops: its names go with its lease. */
+static void
+leave(afar__register *registration)
+{
+    afar_error err = AFAR_ERROR_INIT;
+    afar_code code = AFAR_OK;
+
+    if (registration->talk.has_lease)
+        code = afar__talk_remove(&registration->talk, NULL, 0, &err);
+    if (code && code != AFAR_NOT_FOUND)
+        afar__log(AFAR_LOG_WARNING, "names stay registered until their lease ends: %s",
+                  err.message);
+    afar_error_clear(&err);
+}
+
+static void *
+run(void *argument)
+{
+    afar__register *registration = argument;
+
+    while (wait_for_work(registration)) {
+        challenge(registration);
+        renew(registration);
+        remove_unwanted(registration);
+        pump(registration);
+        tell_news(registration);
+    }
+    leave(registration);
+    pthread_mutex_lock(&registration->lock);
+    registration->over = true;
+    pthread_cond_broadcast(&registration->changed);
+    pthread_mutex_unlock(&registration->lock);
+    return NULL;
+}
+
+/* With all signals blocked: they are the program's. */
+afar_code
+afar__register_start(afar__register *registration, afar_error *err)
+{
+    sigset_t all, before;
+    int failed;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failed = pthread_create(&registration->thread, NULL, run, registration);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no thread to register names with: %s",
+                         strerror(failed));
+    registration->running = true;
+    return AFAR_OK;
+}
+
+/* First by asking; what hangs in a call then is cut off. */
+void
+afar__register_stop(afar__register *registration)
+{
+    int64_t until = afar__now() + STOP_TIME;
+    struct timespec when = { until / AFAR__SECOND, until % AFAR__SECOND };
+    bool over;
+
+    afar__talk_hurry(&registration->talk, until);
+    pthread_mutex_lock(&registration->lock);
+    registration->stopping = true;
+    tell_waiters_locked(registration);
+    pthread_cond_broadcast(&registration->changed);
+    while (registration->running && !registration->over &&
+           pthread_cond_timedwait(&registration->changed, &registration->lock, &when) == 0)
+        continue;
+    over = registration->over;
+    pthread_mutex_unlock(&registration->lock);
+    if (!registration->running)
+        return;
+    if (!over)
+        afar__talk_cut(&registration->talk);
+    pthread_join(registration->thread, NULL);
+    registration->running = false;
+}
