@@ -250,7 +250,6 @@ afar__endpoint_check(const char *endpoint, afar_error *err)
 {
     afar__address address;
     size_t length = strlen(endpoint);
-    afar_code code;
 
     if (length > MAX_ENDPOINT)
         return afar_fail(err, AFAR_INVALID_ARGUMENT,
@@ -258,18 +257,11 @@ afar__endpoint_check(const char *endpoint, afar_error *err)
                          MAX_ENDPOINT);
     if (!is_plain(endpoint))
         return afar_fail(err, AFAR_INVALID_ARGUMENT, "an endpoint has a control character");
-    if (strncmp(endpoint, "unix:", 5) == 0)
-        return afar__address_parse_listen(endpoint, &address, err);
-    if (strncmp(endpoint, "grpc://", 7) != 0)
+    if (strncmp(endpoint, "unix:", 5) != 0 && strncmp(endpoint, "grpc://", 7) != 0)
         return afar_fail(err, AFAR_INVALID_ARGUMENT,
                          "the endpoint \"%.90s\" is neither grpc://HOST:PORT nor unix:PATH",
                          endpoint);
-    code = afar__address_parse_remote(endpoint, &address, err);
-    if (!code && address.name[0])
-        return afar_fail(err, AFAR_INVALID_ARGUMENT,
-                         "the endpoint %.90s names an object; leave /%.60s out", endpoint,
-                         address.name);
-    return code;
+    return afar__address_parse_endpoint(endpoint, &address, err);
 }
 
 static afar_code

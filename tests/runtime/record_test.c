@@ -451,7 +451,7 @@ TEST(one_to_eight_endpoints)
     check_bad(&sample, "0 endpoints; it needs 1 to 8");
     sample.record.n_endpoints = 8;
     sample.endpoints[7] = (char *)"grpc://127.0.0.1";
-    check_bad(&sample, "grpc://127.0.0.1: no port; write grpc://127.0.0.1:PORT/NAME");
+    check_bad(&sample, "grpc://127.0.0.1: no port; write grpc://127.0.0.1:PORT");
 }
 
 TEST(good_endpoints)
@@ -479,12 +479,11 @@ TEST(bad_endpoints)
         { "inproc:bank", "the endpoint \"inproc:bank\" is neither grpc://HOST:PORT nor unix:PATH" },
         { "dns:///bank:1",
           "the endpoint \"dns:///bank:1\" is neither grpc://HOST:PORT nor unix:PATH" },
-        { "grpc://h:1/bank/alice",
-          "the endpoint grpc://h:1/bank/alice names an object; leave /bank/alice out" },
-        { "grpc://h:1/", "grpc://h:1/: ends with /; leave it out for the default object" },
+        { "grpc://h:1/bank/alice", "grpc://h:1/bank/alice: an object's name does not belong here" },
+        { "grpc://h:1/", "grpc://h:1/: an object's name does not belong here" },
         { "grpc://h:0", "grpc://h:0: port 0 is for listening only" },
         { "grpc://h:65536", "grpc://h:65536: the port is above 65535" },
-        { "grpc://[::1]", "grpc://[::1]: no port; write grpc://[::1]:PORT/NAME" },
+        { "grpc://[::1]", "grpc://[::1]: no port; write grpc://[::1]:PORT" },
         { "grpc://a b:1", "grpc://a b:1: the host has a character that no host has: \"a b\"" },
         { "unix:", "unix:: no path; write unix:PATH" },
         { "unix:/a\nb", "an endpoint has a control character" },
