@@ -64,7 +64,7 @@ struct afar__register {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* on CLOCK_MONOTONIC */
     afar__waiters waiters;  /* for all names to be registered, or the end */
-    afar__names *names;
+    afar__wanted *names;
     bool running;   /* changed by who starts and stops it */
     bool stopping;  /* asked for */
     bool over;      /* the thread has nothing more to do */
@@ -104,7 +104,7 @@ afar__register_open(afar_node *node, const afar_server_options *options,
         return no_memory(err);
     pthread_mutex_init(&made->lock, NULL);
     init_changed(&made->changed);
-    made->names = afar__names_new(options->take_over);
+    made->names = afar__wanted_new(options->take_over);
     code = afar__talk_init(&made->talk, node, options->names, &made->claim, err);
     if (!code)
         code = afar__claim_init(&made->claim, options, afar_node_instance(node), err);
@@ -124,7 +124,7 @@ afar__register_free(afar__register *registration)
         return;
     afar__talk_clear(&registration->talk);
     afar__claim_clear(&registration->claim);
-    afar__names_free(registration->names);
+    afar__wanted_free(registration->names);
     afar_error_clear(&registration->why);
     pthread_mutex_destroy(&registration->lock);
     pthread_cond_destroy(&registration->changed);
@@ -154,7 +154,7 @@ wake_locked(afar__register *registration)
 static void
 tell_waiters_locked(afar__register *registration)
 {
-    if (afar__names_waiting(registration->names) == 0 || registration->stopping)
+    if (afar__wanted_waiting(registration->names) == 0 || registration->stopping)
         afar__waiters_wake(&registration->waiters);
 }
 
@@ -165,7 +165,7 @@ afar__register_add(afar__register *registration, const char *name, const char *i
     afar_code code;
 
     pthread_mutex_lock(&registration->lock);
-    code = afar__names_add(registration->names, name, interface, err);
+    code = afar__wanted_add(registration->names, name, interface, err);
     wake_locked(registration);
     pthread_mutex_unlock(&registration->lock);
     return code;
@@ -175,7 +175,7 @@ void
 afar__register_remove(afar__register *registration, const char *name, const char *interface)
 {
     pthread_mutex_lock(&registration->lock);
-    afar__names_remove(registration->names, name, interface);
+    afar__wanted_remove(registration->names, name, interface);
     tell_waiters_locked(registration);
     wake_locked(registration);
     pthread_mutex_unlock(&registration->lock);
@@ -185,7 +185,7 @@ afar__register_remove(afar__register *registration, const char *name, const char
 static afar_code
 waiting_locked(const afar__register *registration, afar_error *err)
 {
-    const afar__name *name = afar__names_first_waiting(registration->names);
+    const afar__name *name = afar__wanted_first_waiting(registration->names);
     const char *why = name->why ? name->why : "the name server has not answered yet";
 
     if (registration->is_away)
@@ -199,7 +199,7 @@ wait_locked(afar__register *registration, int64_t deadline, afar_error *err)
     afar__wait_result result = AFAR__WAIT_WOKEN;
     afar__waiter waiter;
 
-    while (afar__names_waiting(registration->names) > 0 && !registration->stopping &&
+    while (afar__wanted_waiting(registration->names) > 0 && !registration->stopping &&
            result == AFAR__WAIT_WOKEN) {
         afar__waiters_add(&registration->waiters, &waiter);
         pthread_mutex_unlock(&registration->lock);
@@ -209,7 +209,7 @@ wait_locked(afar__register *registration, int64_t deadline, afar_error *err)
     }
     if (registration->stopping)
         return afar_fail(err, AFAR_FAILED_PRECONDITION, "the server was stopped");
-    if (afar__names_waiting(registration->names) == 0)
+    if (afar__wanted_waiting(registration->names) == 0)
         return AFAR_OK;
     return result == AFAR__WAIT_REFUSED ? afar__wait_refused(err)
                                         : waiting_locked(registration, err);
@@ -253,7 +253,7 @@ go_away(afar__register *registration, const afar_error *why)
     afar_error_copy(&registration->why, why);
     pthread_mutex_unlock(&registration->lock);
     if (first && !stopping)
-        afar__log(AFAR_LOG_WARNING, "%s; names wait to be registered", why->message);
+        afar__log(AFAR_LOG_WARNING, "%s; names wait for it", why->message);
 }
 
 static void
@@ -275,12 +275,12 @@ lose_lease(afar__register *registration)
 
     afar__talk_forget(&registration->talk);
     pthread_mutex_lock(&registration->lock);
-    count = afar__names_count(registration->names, AFAR__NAME_THERE);
-    afar__names_lose_all(registration->names);
+    count = afar__wanted_count(registration->names, AFAR__NAME_THERE);
+    afar__wanted_lose_all(registration->names);
     pthread_mutex_unlock(&registration->lock);
     if (count > 0)
         afar__log(AFAR_LOG_WARNING,
-                  "the name server at %s knows our lease no more: %zu names are registered anew",
+                  "the name server at %s has forgotten %zu names of ours: they are told anew",
                   registration->talk.address, count);
 }
 
@@ -291,7 +291,7 @@ lose_lease(afar__register *registration)
 static int64_t
 held_until_locked(const afar__register *registration, uint32_t left_ms)
 {
-    int64_t pause = (int64_t)afar__names_count(registration->names, AFAR__NAME_LATER) * HELD_EACH;
+    int64_t pause = (int64_t)afar__wanted_count(registration->names, AFAR__NAME_LATER) * HELD_EACH;
     int64_t left = left_ms * AFAR__MILLISECOND + FIRST_BACKOFF;
 
     pause = pause < HELD_SHORT ? HELD_SHORT : pause > HELD_LONG ? HELD_LONG : pause;
@@ -323,7 +323,7 @@ static void
 is_refused_locked(afar__register *registration, afar__name *name, const char *why)
 {
     if (!name->told)
-        afar__log(AFAR_LOG_WARNING, "%s is not registered: %s", name->name, why);
+        afar__log(AFAR_LOG_WARNING, "%s is refused: %s", name->name, why);
     name->told = true;
     afar__name_later(registration->names, name, afar__now() + spread(HELD_LONG), why);
 }
@@ -372,7 +372,7 @@ looked_up_locked(afar__register *registration, const struct call *call, afar_cod
     afar__name *name = call->name;
 
     if (code == AFAR_NOT_FOUND) {
-        afar__log(AFAR_LOG_WARNING, "%s was unregistered by hand: it is left alone", name->name);
+        afar__log(AFAR_LOG_WARNING, "%s was removed by hand: it is left alone", name->name);
         afar__name_is_left(registration->names, name, by_hand);
     } else if (code) {
         afar__name_look_again(registration->names, name);
@@ -401,18 +401,18 @@ static afar__name *
 take_locked(afar__register *registration, bool *ret_is_lookup)
 {
     const afar__talk *talk = &registration->talk;
-    const afar__name *due = afar__names_peek(registration->names, AFAR__NAME_DUE);
+    const afar__name *due = afar__wanted_peek(registration->names, AFAR__NAME_DUE);
 
     if (registration->stopping || registration->is_away ||
         (talk->has_lease && afar__now() >= talk->renew) ||
-        afar__names_peek(registration->names, AFAR__NAME_UNWANTED))
+        afar__wanted_peek(registration->names, AFAR__NAME_UNWANTED))
         return NULL;
-    *ret_is_lookup = afar__names_peek(registration->names, AFAR__NAME_LOST) != NULL;
+    *ret_is_lookup = afar__wanted_peek(registration->names, AFAR__NAME_LOST) != NULL;
     if (*ret_is_lookup)
-        return afar__names_take(registration->names, AFAR__NAME_LOST);
+        return afar__wanted_take(registration->names, AFAR__NAME_LOST);
     if (!due || needs_nonce(talk, due))
         return NULL;
-    return afar__names_take(registration->names, AFAR__NAME_DUE);
+    return afar__wanted_take(registration->names, AFAR__NAME_DUE);
 }
 
 static afar_code
@@ -532,7 +532,7 @@ challenge(afar__register *registration)
     needed =
         !registration->stopping &&
         (registration->is_away ||
-         needs_nonce(&registration->talk, afar__names_peek(registration->names, AFAR__NAME_DUE)));
+         needs_nonce(&registration->talk, afar__wanted_peek(registration->names, AFAR__NAME_DUE)));
     pthread_mutex_unlock(&registration->lock);
     if (!needed)
         return;
@@ -548,7 +548,7 @@ lose_names(afar__register *registration, const Afar__Names__V1__RenewReply *repl
 {
     pthread_mutex_lock(&registration->lock);
     for (size_t i = 0; i < reply->n_lost; i++)
-        if (afar__names_lose(registration->names, reply->lost[i]))
+        if (afar__wanted_lose(registration->names, reply->lost[i]))
             afar__log(AFAR_LOG_WARNING, "%s is not ours any more", reply->lost[i]);
     pthread_mutex_unlock(&registration->lock);
 }
@@ -583,8 +583,8 @@ take_batch_locked(afar__register *registration, afar__name *batch[MAX_BATCH])
     size_t count = 0, bytes = 0;
 
     while (count < MAX_BATCH && bytes < MAX_BATCH_BYTES &&
-           (next = afar__names_peek(registration->names, AFAR__NAME_UNWANTED)) != NULL) {
-        afar__name *name = afar__names_take(registration->names, AFAR__NAME_UNWANTED);
+           (next = afar__wanted_peek(registration->names, AFAR__NAME_UNWANTED)) != NULL) {
+        afar__name *name = afar__wanted_take(registration->names, AFAR__NAME_UNWANTED);
 
         if (!name->known || !registration->talk.has_lease) {
             afar__name_is_removed(registration->names, name);
@@ -645,8 +645,8 @@ tell_news(afar__register *registration)
     if (!registration->is_news)
         return;
     pthread_mutex_lock(&registration->lock);
-    waiting = afar__names_waiting(registration->names);
-    count = afar__names_count(registration->names, AFAR__NAME_THERE);
+    waiting = afar__wanted_waiting(registration->names);
+    count = afar__wanted_count(registration->names, AFAR__NAME_THERE);
     pthread_mutex_unlock(&registration->lock);
     if (waiting > 0)
         return;
@@ -668,10 +668,10 @@ next_locked(const afar__register *registration)
         return 0;
     if (registration->is_away)
         return registration->retry;
-    next = afar__names_wake(registration->names, afar__now());
-    if (afar__names_peek(registration->names, AFAR__NAME_DUE) ||
-        afar__names_peek(registration->names, AFAR__NAME_LOST) ||
-        afar__names_peek(registration->names, AFAR__NAME_UNWANTED))
+    next = afar__wanted_wake(registration->names, afar__now());
+    if (afar__wanted_peek(registration->names, AFAR__NAME_DUE) ||
+        afar__wanted_peek(registration->names, AFAR__NAME_LOST) ||
+        afar__wanted_peek(registration->names, AFAR__NAME_UNWANTED))
         return 0;
     return talk->has_lease && talk->renew < next ? talk->renew : next;
 }
@@ -707,8 +707,7 @@ leave(afar__register *registration)
     if (registration->talk.has_lease)
         code = afar__talk_remove(&registration->talk, NULL, 0, &err);
     if (code && code != AFAR_NOT_FOUND)
-        afar__log(AFAR_LOG_WARNING, "names stay registered until their lease ends: %s",
-                  err.message);
+        afar__log(AFAR_LOG_WARNING, "names stay until their lease ends: %s", err.message);
     afar_error_clear(&err);
 }
 

@@ -29,7 +29,7 @@ struct list {
     size_t count;
 };
 
-struct afar__names {
+struct afar__wanted {
     afar__name **buckets;
     size_t count, room;
     size_t waiting;
@@ -62,7 +62,7 @@ unlink_name(struct list *list, afar__name *name)
 }
 
 static void
-recount(afar__names *names, afar__name *name)
+recount(afar__wanted *names, afar__name *name)
 {
     bool counts = name->interface_count > 0 && name->state != AFAR__NAME_THERE;
 
@@ -75,7 +75,7 @@ recount(afar__names *names, afar__name *name)
 
 /* The one place where a state changes. */
 static void
-enter(afar__names *names, afar__name *name, afar__name_state state)
+enter(afar__wanted *names, afar__name *name, afar__name_state state)
 {
     unlink_name(&names->lists[name->state], name);
     name->state = state;
@@ -85,7 +85,7 @@ enter(afar__names *names, afar__name *name, afar__name_state state)
 
 /* Out of BUSY: to `state`, unless something else is wanted by now. */
 static void
-settle(afar__names *names, afar__name *name, afar__name_state state)
+settle(afar__wanted *names, afar__name *name, afar__name_state state)
 {
     if (name->interface_count == 0)
         state = AFAR__NAME_UNWANTED;
@@ -120,13 +120,13 @@ hash_of(const char *text)
 }
 
 static afar__name **
-bucket_of(const afar__names *names, uint64_t hash)
+bucket_of(const afar__wanted *names, uint64_t hash)
 {
     return &names->buckets[hash & (names->room - 1)];
 }
 
 static afar__name *
-find(const afar__names *names, const char *text)
+find(const afar__wanted *names, const char *text)
 {
     uint64_t hash = hash_of(text);
     afar__name *name = *bucket_of(names, hash);
@@ -137,7 +137,7 @@ find(const afar__names *names, const char *text)
 }
 
 static bool
-grow(afar__names *names)
+grow(afar__wanted *names)
 {
     afar__name **old = names->buckets;
     size_t old_room = names->room;
@@ -163,7 +163,7 @@ grow(afar__names *names)
 }
 
 static afar__name *
-insert(afar__names *names, const char *text)
+insert(afar__wanted *names, const char *text)
 {
     afar__name *name = calloc(1, sizeof *name + strlen(text) + 1), **bucket;
 
@@ -184,7 +184,7 @@ insert(afar__names *names, const char *text)
 }
 
 static void
-discard(afar__names *names, afar__name *name)
+discard(afar__wanted *names, afar__name *name)
 {
     afar__name **place = bucket_of(names, name->hash);
 
@@ -197,10 +197,10 @@ discard(afar__names *names, afar__name *name)
     free(name);
 }
 
-afar__names *
-afar__names_new(bool take_over)
+afar__wanted *
+afar__wanted_new(bool take_over)
 {
-    afar__names *names = calloc(1, sizeof *names);
+    afar__wanted *names = calloc(1, sizeof *names);
 
     if (!names)
         return NULL;
@@ -218,7 +218,7 @@ afar__names_new(bool take_over)
 }
 
 void
-afar__names_free(afar__names *names)
+afar__wanted_free(afar__wanted *names)
 {
     if (!names)
         return;
@@ -232,7 +232,7 @@ afar__names_free(afar__names *names)
 /* ---- what is wanted ---- */
 
 afar_code
-afar__names_add(afar__names *names, const char *text, const char *interface, afar_error *err)
+afar__wanted_add(afar__wanted *names, const char *text, const char *interface, afar_error *err)
 {
     afar__name *name = find(names, text);
 
@@ -257,7 +257,7 @@ afar__names_add(afar__names *names, const char *text, const char *interface, afa
 
 /* What is left when an interface has gone. */
 static void
-shrink(afar__names *names, afar__name *name)
+shrink(afar__wanted *names, afar__name *name)
 {
     if (name->state == AFAR__NAME_BUSY)
         recount(names, name);
@@ -268,7 +268,7 @@ shrink(afar__names *names, afar__name *name)
 }
 
 void
-afar__names_remove(afar__names *names, const char *text, const char *interface)
+afar__wanted_remove(afar__wanted *names, const char *text, const char *interface)
 {
     afar__name *name = find(names, text);
 
@@ -284,19 +284,19 @@ afar__names_remove(afar__names *names, const char *text, const char *interface)
 }
 
 size_t
-afar__names_waiting(const afar__names *names)
+afar__wanted_waiting(const afar__wanted *names)
 {
     return names->waiting;
 }
 
 size_t
-afar__names_count(const afar__names *names, afar__name_state state)
+afar__wanted_count(const afar__wanted *names, afar__name_state state)
 {
     return names->lists[state].count;
 }
 
 const afar__name *
-afar__names_first_waiting(const afar__names *names)
+afar__wanted_first_waiting(const afar__wanted *names)
 {
     const afar__name *first = NULL;
 
@@ -313,7 +313,7 @@ afar__names_first_waiting(const afar__names *names)
 /* ---- what is to be done ---- */
 
 int64_t
-afar__names_wake(afar__names *names, int64_t now)
+afar__wanted_wake(afar__wanted *names, int64_t now)
 {
     afar__name *next;
 
@@ -331,13 +331,13 @@ afar__names_wake(afar__names *names, int64_t now)
 }
 
 const afar__name *
-afar__names_peek(const afar__names *names, afar__name_state state)
+afar__wanted_peek(const afar__wanted *names, afar__name_state state)
 {
     return names->lists[state].first;
 }
 
 afar__name *
-afar__names_take(afar__names *names, afar__name_state state)
+afar__wanted_take(afar__wanted *names, afar__name_state state)
 {
     afar__name *name = names->lists[state].first;
 
@@ -351,7 +351,7 @@ afar__names_take(afar__names *names, afar__name_state state)
 /* ---- how it went ---- */
 
 void
-afar__name_is_there(afar__names *names, afar__name *name)
+afar__name_is_there(afar__wanted *names, afar__name *name)
 {
     name->known = true;
     name->take_over = false;
@@ -364,14 +364,14 @@ afar__name_is_there(afar__names *names, afar__name *name)
 }
 
 void
-afar__name_again(afar__names *names, afar__name *name, const char *why)
+afar__name_again(afar__wanted *names, afar__name *name, const char *why)
 {
     keep_reason(name, why);
     settle(names, name, AFAR__NAME_DUE);
 }
 
 void
-afar__name_later(afar__names *names, afar__name *name, int64_t when, const char *why)
+afar__name_later(afar__wanted *names, afar__name *name, int64_t when, const char *why)
 {
     keep_reason(name, why);
     name->when = when;
@@ -381,13 +381,13 @@ afar__name_later(afar__names *names, afar__name *name, int64_t when, const char 
 }
 
 void
-afar__name_look_again(afar__names *names, afar__name *name)
+afar__name_look_again(afar__wanted *names, afar__name *name)
 {
     settle(names, name, AFAR__NAME_LOST);
 }
 
 void
-afar__name_is_left(afar__names *names, afar__name *name, const char *why)
+afar__name_is_left(afar__wanted *names, afar__name *name, const char *why)
 {
     keep_reason(name, why);
     name->known = false;
@@ -395,7 +395,7 @@ afar__name_is_left(afar__names *names, afar__name *name, const char *why)
 }
 
 void
-afar__name_is_removed(afar__names *names, afar__name *name)
+afar__name_is_removed(afar__wanted *names, afar__name *name)
 {
     name->known = false;
     if (name->interface_count == 0)
@@ -407,7 +407,7 @@ afar__name_is_removed(afar__names *names, afar__name *name)
 /* ---- what the name server says ---- */
 
 const afar__name *
-afar__names_lose(afar__names *names, const char *text)
+afar__wanted_lose(afar__wanted *names, const char *text)
 {
     afar__name *name = find(names, text);
 
@@ -419,7 +419,7 @@ afar__names_lose(afar__names *names, const char *text)
 }
 
 void
-afar__names_lose_all(afar__names *names)
+afar__wanted_lose_all(afar__wanted *names)
 {
     static const afar__name_state registered[] = { AFAR__NAME_THERE, AFAR__NAME_LOST };
 

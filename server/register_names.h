@@ -53,81 +53,81 @@ struct afar__name {
     char name[];
 };
 
-typedef struct afar__names afar__names;
+typedef struct afar__wanted afar__wanted;
 
 /* NULL: no memory. */
-afar__names *
-afar__names_new(bool take_over);
+afar__wanted *
+afar__wanted_new(bool take_over);
 void
-afar__names_free(afar__names *names);
+afar__wanted_free(afar__wanted *names);
 
 /* ---- what is wanted ---- */
 
 /* One more interface for a name.  RESOURCE_EXHAUSTED: no memory, or too many of them. */
 afar_code
-afar__names_add(afar__names *names, const char *name, const char *interface, afar_error *err);
+afar__wanted_add(afar__wanted *names, const char *name, const char *interface, afar_error *err);
 
 /* One less; what is not there is left alone. */
 void
-afar__names_remove(afar__names *names, const char *name, const char *interface);
+afar__wanted_remove(afar__wanted *names, const char *name, const char *interface);
 
 /* How many are wanted and not THERE. */
 size_t
-afar__names_waiting(const afar__names *names);
+afar__wanted_waiting(const afar__wanted *names);
 
 /* How many are in that state. */
 size_t
-afar__names_count(const afar__names *names, afar__name_state state);
+afar__wanted_count(const afar__wanted *names, afar__name_state state);
 
 /* One that is waited for, of those whose reason is known if there are such; NULL: none. */
 const afar__name *
-afar__names_first_waiting(const afar__names *names);
+afar__wanted_first_waiting(const afar__wanted *names);
 
 /* ---- what is to be done ---- */
 
 /* Those of LATER whose time has come are DUE.  Returns when the next one's comes. */
 int64_t
-afar__names_wake(afar__names *names, int64_t now);
+afar__wanted_wake(afar__wanted *names, int64_t now);
 
 /* The longest waiting one of that state, which is BUSY then; NULL: none. */
 afar__name *
-afar__names_take(afar__names *names, afar__name_state state);
+afar__wanted_take(afar__wanted *names, afar__name_state state);
 
 /* The same one, left as it is. */
 const afar__name *
-afar__names_peek(const afar__names *names, afar__name_state state);
+afar__wanted_peek(const afar__wanted *names, afar__name_state state);
 
 /* ---- how it went, of a BUSY one ---- */
 
 void
-afar__name_is_there(afar__names *names, afar__name *name);
+afar__name_is_there(afar__wanted *names, afar__name *name);
 
 /* Again at once, for the reason `why`; NULL: as before. */
 void
-afar__name_again(afar__names *names, afar__name *name, const char *why);
+afar__name_again(afar__wanted *names, afar__name *name, const char *why);
 
 void
-afar__name_later(afar__names *names, afar__name *name, int64_t when, const char *why);
+afar__name_later(afar__wanted *names, afar__name *name, int64_t when, const char *why);
 
 /* Looking it up did not work: to be looked up again. */
 void
-afar__name_look_again(afar__names *names, afar__name *name);
+afar__name_look_again(afar__wanted *names, afar__name *name);
 
 void
-afar__name_is_left(afar__names *names, afar__name *name, const char *why);
+afar__name_is_left(afar__wanted *names, afar__name *name, const char *why);
 
 /* The name server does not have it any more; `name` is gone if nobody wants it. */
 void
-afar__name_is_removed(afar__names *names, afar__name *name);
+afar__name_is_removed(afar__wanted *names, afar__name *name);
 
 /* ---- what the name server says ---- */
 
 /* The lease has lost that name; NULL if it is not THERE, else it is LOST. */
 const afar__name *
-afar__names_lose(afar__names *names, const char *name);
+afar__wanted_lose(afar__wanted *names, const char *name);
 
 /* The lease is over: whatever was registered is due again. */
 void
-afar__names_lose_all(afar__names *names);
+afar__wanted_lose_all(afar__wanted *names);
 
 #endif

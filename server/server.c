@@ -161,7 +161,7 @@ open_parts(afar_server *server, const char *address, afar_error *err)
         code = afar__identity_new(server->node, &server->identity, err);
     if (!code)
         code = afar__port_open(server->node, &port, &server->port, err);
-    if (!code && server->options.names)
+    if (!code && server->options.names && *server->options.names)
         code = afar__register_open(server->node, &server->options, &server->registration, err);
     return code;
 }
