@@ -41,8 +41,12 @@ afar__store_make_file(const char *path, afar_error *err)
     }
     if (errno != EEXIST)
         return fail_path("make", path, errno, err);
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+    if (stat(path, &status) != 0)
+        return fail_path("open", path, errno, err);
+    if (!S_ISREG(status.st_mode))
         return afar_fail(err, AFAR_FAILED_PRECONDITION, "\"%s\" is not a file", path);
+    if (status.st_size == 1) /* which SQLite takes for empty */
+        return afar_fail(err, AFAR_DATA_LOSS, "cannot read \"%s\": file is not a database", path);
     return AFAR_OK;
 }
 

@@ -20,6 +20,7 @@
 
 #include "server/nameserver/store.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -85,6 +86,7 @@ struct sqlite_store {
     afar__store store; /* first: this is one */
     sqlite3 *database;
     sqlite3_stmt *statements[STATEMENTS];
+    int reason;  /* errno after the last step; 0 if nothing failed in it */
     char path[]; /* as SQLite is to take it: never empty, "file:..." or ":memory:" */
 };
 
@@ -117,24 +119,6 @@ code_of(int result)
     }
 }
 
-/* The failure of the last thing that SQLite did, with the system's reason if there is one. */
-static afar_code
-fail_sqlite(struct sqlite_store *store, int result, const char *what, afar_error *err)
-{
-    int kind = result & 0xff;
-    int number = kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN || kind == SQLITE_FULL
-                     ? sqlite3_system_errno(store->database)
-                     : 0;
-
-    if (kind == SQLITE_BUSY)
-        return afar_fail(err, AFAR_FAILED_PRECONDITION,
-                         "\"%s\" is in use by another process: a file is for one name server",
-                         store->path);
-    return afar_fail(err, code_of(result), "cannot %s \"%s\": %s%s%s%s", what, store->path,
-                     sqlite3_errmsg(store->database), number ? " (" : "",
-                     number ? strerror(number) : "", number ? ")" : "");
-}
-
 static afar_code
 fail_damaged(struct sqlite_store *store, const char *why, afar_error *err)
 {
@@ -144,25 +128,68 @@ fail_damaged(struct sqlite_store *store, const char *why, afar_error *err)
                      store->path, why);
 }
 
+/* The failure of the last thing that SQLite did, with the system's reason if there is one. */
+static afar_code
+fail_sqlite(struct sqlite_store *store, int result, const char *what, afar_error *err)
+{
+    const char *text = sqlite3_errmsg(store->database);
+    int kind = result & 0xff;
+    bool has_reason = kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN || kind == SQLITE_FULL;
+
+    if (kind == SQLITE_CORRUPT)
+        return fail_damaged(store, text, err);
+    if (kind == SQLITE_BUSY)
+        return afar_fail(err, AFAR_FAILED_PRECONDITION,
+                         "\"%s\" is in use by another process: a file is for one name server",
+                         store->path);
+    if (has_reason && store->reason != 0)
+        return afar_fail(err, code_of(result), "cannot %s \"%s\": %s (%s)", what, store->path, text,
+                         strerror(store->reason));
+    return afar_fail(err, code_of(result), "cannot %s \"%s\": %s", what, store->path, text);
+}
+
+/* What SQLite cannot make sense of in a file, it calls an error like any other. */
+static afar_code
+fail_open(struct sqlite_store *store, int result, afar_error *err)
+{
+    if (result == SQLITE_ERROR)
+        return fail_damaged(store, sqlite3_errmsg(store->database), err);
+    return fail_sqlite(store, result, "open", err);
+}
+
 /* ---- statements ---- */
+
+static int
+step(struct sqlite_store *store, sqlite3_stmt *statement)
+{
+    int result;
+
+    errno = 0;
+    result = sqlite3_step(statement);
+    store->reason = errno;
+    return result;
+}
 
 /* Runs a statement that answers nothing, and makes it ready for the next time. */
 static int
 run(struct sqlite_store *store, enum statement which)
 {
     sqlite3_stmt *statement = store->statements[which];
-    int result = sqlite3_step(statement);
+    int result = step(store, statement);
 
     sqlite3_reset(statement);
     return result == SQLITE_DONE ? SQLITE_OK : result;
 }
 
 static afar_code
-execute(struct sqlite_store *store, const char *text, const char *what, afar_error *err)
+execute(struct sqlite_store *store, const char *text, afar_error *err)
 {
-    int result = sqlite3_exec(store->database, text, NULL, NULL, NULL);
+    int result;
 
-    return result == SQLITE_OK ? AFAR_OK : fail_sqlite(store, result, what, err);
+    errno = 0;
+    result = sqlite3_exec(store->database, text, NULL, NULL, NULL);
+    store->reason = errno;
+    return result == SQLITE_OK ? AFAR_OK : fail_open(store, result, err);
 }
 
 /* The first value of the first row that a pragma answers, as text; "" for none. */
@@ -174,7 +201,7 @@ ask(struct sqlite_store *store, const char *pragma, char *answer, size_t room, a
     afar_code code = AFAR_OK;
 
     if (result == SQLITE_OK)
-        result = sqlite3_step(statement);
+        result = step(store, statement);
     if (result == SQLITE_ROW) {
         const char *text = (const char *)sqlite3_column_text(statement, 0);
 
@@ -182,7 +209,7 @@ ask(struct sqlite_store *store, const char *pragma, char *answer, size_t room, a
     } else if (result == SQLITE_DONE) {
         answer[0] = '\0';
     } else {
-        code = fail_sqlite(store, result, "read", err);
+        code = fail_open(store, result, err);
     }
     sqlite3_finalize(statement);
     return code;
@@ -206,9 +233,7 @@ prepare(struct sqlite_store *store, enum statement which, afar_error *err)
     int result = sqlite3_prepare_v3(store->database, statement_texts[which], -1,
                                     SQLITE_PREPARE_PERSISTENT, &store->statements[which], NULL);
 
-    if (result == SQLITE_ERROR)
-        return fail_damaged(store, sqlite3_errmsg(store->database), err);
-    return result == SQLITE_OK ? AFAR_OK : fail_sqlite(store, result, "read", err);
+    return result == SQLITE_OK ? AFAR_OK : fail_open(store, result, err);
 }
 
 static afar_code
@@ -279,10 +304,11 @@ check_changes(const afar__change *changes, size_t count, uint64_t revision, afar
         if (change->kind == AFAR__CHANGE_LEASE && !afar__row_lease_fits(&change->lease))
             return afar_fail(err, AFAR_INTERNAL, "a lease of %" PRIu32 " ms cannot be kept",
                              change->lease.term_ms);
-        if (change->kind == AFAR__CHANGE_PUT && !afar__row_name_fits(&change->name))
+        if (change->kind == AFAR__CHANGE_PUT &&
+            (!afar__row_name_fits(&change->name) || change->name.revision > revision))
             return afar_fail(err, AFAR_INTERNAL,
-                             "the name \"%.64s\" cannot be kept: its record or signature has a"
-                             " length that is not allowed",
+                             "the name \"%.64s\" cannot be kept: its record, its signature or its"
+                             " revision is not as it must be",
                              change->name.name);
     }
     return AFAR_OK;
@@ -315,7 +341,7 @@ commit(afar__store *base, const afar__change *changes, size_t count, uint64_t re
         result = run(store, COMMIT);
     if (result == SQLITE_OK)
         return AFAR_OK;
-    code = fail_sqlite(store, result, "write", err);
+    code = fail_sqlite(store, result, "write to", err);
     roll_back(store);
     return code;
 }
@@ -326,14 +352,14 @@ commit(afar__store *base, const afar__change *changes, size_t count, uint64_t re
 static afar_code
 end_rows(struct sqlite_store *store, int result, afar_error *err)
 {
-    return result == SQLITE_DONE ? AFAR_OK : fail_sqlite(store, result, "read", err);
+    return result == SQLITE_DONE ? AFAR_OK : fail_open(store, result, err);
 }
 
 static afar_code
 load_revision(struct sqlite_store *store, uint64_t *ret_revision, afar_error *err)
 {
     sqlite3_stmt *row = store->statements[READ_REVISION];
-    int result = sqlite3_step(row);
+    int result = step(store, row);
 
     if (result != SQLITE_ROW && result != SQLITE_DONE)
         return end_rows(store, result, err);
@@ -349,7 +375,7 @@ load_leases(struct sqlite_store *store, const afar__store_reader *reader, afar_e
     afar_code code = AFAR_OK;
     int result;
 
-    while ((result = sqlite3_step(row)) == SQLITE_ROW && code == AFAR_OK) {
+    while ((result = step(store, row)) == SQLITE_ROW && code == AFAR_OK) {
         afar__stored_lease lease;
 
         code = afar__row_read_lease(row, &lease)
@@ -367,7 +393,7 @@ load_names(struct sqlite_store *store, const afar__store_reader *reader, uint64_
     afar_code code = AFAR_OK;
     int result;
 
-    while ((result = sqlite3_step(row)) == SQLITE_ROW && code == AFAR_OK) {
+    while ((result = step(store, row)) == SQLITE_ROW && code == AFAR_OK) {
         afar__signed record;
         afar__stored_name name;
 
@@ -427,26 +453,26 @@ set_up(struct sqlite_store *store, afar_error *err)
                    "PRAGMA locking_mode = EXCLUSIVE;"
                    "PRAGMA synchronous = FULL;"
                    "PRAGMA cell_size_check = ON;",
-                   "open", err);
+                   err);
 }
 
 /* Makes the tables of a new store, and its first revision: all or nothing. */
 static afar_code
 make_tables(struct sqlite_store *store, afar_error *err)
 {
-    afar_code code = execute(store, "BEGIN EXCLUSIVE", "make", err);
+    afar_code code = execute(store, "BEGIN EXCLUSIVE", err);
     int result;
 
     if (code == AFAR_OK)
-        code = execute(store, schema, "make", err);
+        code = execute(store, schema, err);
     if (code == AFAR_OK)
         code = prepare(store, PUT_REVISION, err);
     if (code != AFAR_OK)
         return code;
     result = write_revision(store, afar__store_first_revision());
     if (result != SQLITE_OK)
-        return fail_sqlite(store, result, "make", err);
-    return execute(store, "COMMIT", "make", err);
+        return fail_open(store, result, err);
+    return execute(store, "COMMIT", err);
 }
 
 /* Whether it is ours to use; an empty file becomes ours.  The first of these questions
@@ -517,13 +543,16 @@ flush(struct sqlite_store *store, afar_error *err)
 static afar_code
 open_database(struct sqlite_store *store, afar_error *err)
 {
-    int result = sqlite3_open_v2(store->path, &store->database,
-                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int result;
 
+    errno = 0;
+    result = sqlite3_open_v2(store->path, &store->database,
+                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    store->reason = errno;
     if (!store->database)
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory to open \"%s\"", store->path);
     if (result != SQLITE_OK)
-        return fail_sqlite(store, result, "open", err);
+        return fail_open(store, result, err);
     if (sqlite3_db_readonly(store->database, "main") != 0)
         return afar_fail(err, AFAR_PERMISSION_DENIED, "cannot write to \"%s\": permission denied",
                          store->path);
