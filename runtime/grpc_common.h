@@ -69,6 +69,7 @@ afar__grpc_flat(grpc_byte_buffer *buffer, size_t limit, grpc_slice *ret_bytes, a
 #define AFAR__OBJECT_KEY "afar-object"
 #define AFAR__CODE_KEY "afar-code"
 #define AFAR__CHAIN_KEY "afar-chain"
+#define AFAR__INSTANCE_KEY "afar-instance"
 #define AFAR__DETAILS_KEY "grpc-status-details-bin"
 
 /* A view of received metadata in an arena, gRPC's own keys left out. */
@@ -82,5 +83,11 @@ afar__grpc_find(const grpc_metadata_array *metadata, const char *key);
 
 grpc_metadata
 afar__grpc_pair(const char *key, const void *value, size_t length);
+
+/* A node's instance as it travels: 32 hexadecimal digits. */
+#define AFAR__INSTANCE_DIGITS 32
+
+void
+afar__grpc_instance(const uint8_t instance[16], char digits[AFAR__INSTANCE_DIGITS]);
 
 #endif

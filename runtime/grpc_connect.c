@@ -16,6 +16,8 @@
 #include "runtime/grpc_outgoing.h"
 #include "runtime/grpc_link.h"
 
+#define PATIENCE (5 * AFAR__SECOND) /* with a server that answered a moment ago */
+
 /* Something under way whose end one thread waits for. */
 struct wait {
     afar__tag tag;
@@ -74,11 +76,11 @@ reason_in(const char *text)
 }
 
 static afar_code
-fail_with_reason(afar__link *link, afar_error *err)
+fail_with_reason(const afar__link *link, grpc_channel *channel, afar_error *err)
 {
     grpc_slice path = grpc_slice_from_static_string("/afar/connect");
     grpc_call *call =
-        grpc_channel_create_call(afar__link_channel(link), NULL, 0, afar__grpc_queue(), path, NULL,
+        grpc_channel_create_call(channel, NULL, 0, afar__grpc_queue(), path, NULL,
                                  afar__grpc_deadline(afar__now() + AFAR__SECOND), NULL);
     grpc_metadata_array initial, trailing;
     grpc_slice details = grpc_empty_slice();
@@ -111,6 +113,76 @@ fail_with_reason(afar__link *link, afar_error *err)
     return AFAR_UNAVAILABLE;
 }
 
+static bool
+has_failed(grpc_connectivity_state state)
+{
+    return state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN;
+}
+
+/* Until the channel is in another state. */
+static void
+wait_for_change(grpc_channel *channel, grpc_connectivity_state state, int64_t deadline)
+{
+    struct wait wait;
+
+    wait_init(&wait);
+    afar__grpc_publish(&wait.tag);
+    grpc_channel_watch_connectivity_state(channel, state, afar__grpc_deadline(deadline),
+                                          afar__grpc_queue(), &wait.tag);
+    wait_for(&wait);
+}
+
+static afar_code
+fail_late(const afar__link *link, afar_error *err)
+{
+    return afar_fail(err, AFAR_UNAVAILABLE, "%s: no connection before the deadline",
+                     afar__link_address(link));
+}
+
+/* A channel that has tried nothing yet: until it is connected, or cannot be. */
+static afar_code
+connect_channel(const afar__link *link, grpc_channel *channel, int64_t deadline, afar_error *err)
+{
+    for (;;) {
+        grpc_connectivity_state state = grpc_channel_check_connectivity_state(channel, 1);
+
+        if (state == GRPC_CHANNEL_READY)
+            return AFAR_OK;
+        if (has_failed(state))
+            return fail_with_reason(link, channel, err);
+        if (afar__now() >= deadline)
+            return fail_late(link, err);
+        wait_for_change(channel, state, deadline);
+    }
+}
+
+/* A channel that failed before says so until it is connected, also while it tries again:
+ * how that ends cannot be seen.  So another one tries.  When that gets through, ours will,
+ * too, once its pause is cut short; unless the server has gone again. */
+static afar_code
+connect_failed(const afar__link *link, int64_t deadline, afar_error *err)
+{
+    grpc_channel *channel = afar__link_channel(link);
+    grpc_channel *other = afar__link_fresh_channel(link);
+    afar_code code = connect_channel(link, other, deadline, err);
+    grpc_connectivity_state state;
+    int64_t end;
+
+    grpc_channel_destroy(other);
+    if (code)
+        return code;
+    end = afar__now() + PATIENCE;
+    if (end > deadline)
+        end = deadline;
+    grpc_channel_reset_connect_backoff(channel);
+    while ((state = grpc_channel_check_connectivity_state(channel, 1)) != GRPC_CHANNEL_READY) {
+        if (afar__now() >= end)
+            return end < deadline ? fail_with_reason(link, channel, err) : fail_late(link, err);
+        wait_for_change(channel, state, end);
+    }
+    return AFAR_OK;
+}
+
 afar_code
 afar__link_connect(afar__link *link, afar_deadline deadline, afar_error *err)
 {
@@ -122,21 +194,7 @@ afar__link_connect(afar__link *link, afar_deadline deadline, afar_error *err)
                    ? afar_fail(err, AFAR_UNAVAILABLE, "%s: the connection is broken",
                                afar__link_address(link))
                    : AFAR_OK;
-    for (;;) {
-        grpc_connectivity_state state = grpc_channel_check_connectivity_state(channel, 1);
-        struct wait wait;
-
-        if (state == GRPC_CHANNEL_READY)
-            return AFAR_OK;
-        if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN)
-            return fail_with_reason(link, err);
-        if (afar__now() >= deadline.ns)
-            return afar_fail(err, AFAR_UNAVAILABLE, "%s: no connection before the deadline",
-                             afar__link_address(link));
-        wait_init(&wait);
-        afar__grpc_publish(&wait.tag);
-        grpc_channel_watch_connectivity_state(channel, state, afar__grpc_deadline(deadline.ns),
-                                              afar__grpc_queue(), &wait.tag);
-        wait_for(&wait);
-    }
+    if (has_failed(grpc_channel_check_connectivity_state(channel, 0)))
+        return connect_failed(link, deadline.ns, err);
+    return connect_channel(link, channel, deadline.ns, err);
 }

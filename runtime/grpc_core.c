@@ -300,6 +300,7 @@ is_internal(grpc_slice key)
     return grpc_slice_str_cmp(key, AFAR__OBJECT_KEY) == 0 ||
            grpc_slice_str_cmp(key, AFAR__CODE_KEY) == 0 ||
            grpc_slice_str_cmp(key, AFAR__CHAIN_KEY) == 0 ||
+           grpc_slice_str_cmp(key, AFAR__INSTANCE_KEY) == 0 ||
            grpc_slice_str_cmp(key, AFAR__DETAILS_KEY) == 0;
 }
 
@@ -347,4 +348,13 @@ afar__grpc_pair(const char *key, const void *value, size_t length)
     pair.key = grpc_slice_from_copied_string(key);
     pair.value = grpc_slice_from_copied_buffer(value, length);
     return pair;
+}
+
+void
+afar__grpc_instance(const uint8_t instance[16], char digits[AFAR__INSTANCE_DIGITS])
+{
+    for (size_t i = 0; i < 16; i++) {
+        digits[2 * i] = "0123456789abcdef"[instance[i] >> 4];
+        digits[2 * i + 1] = "0123456789abcdef"[instance[i] & 15];
+    }
 }

@@ -270,6 +270,10 @@ finish(afar_call *call)
 {
     afar__incoming *incoming = incoming_of(call);
 
+    /* A handler may pass on that somebody it called has moved.  Of itself that is not
+     * true, and a caller who believed it would repeat what was done. */
+    if (call->host && call->error.code == AFAR_MOVED)
+        call->error.code = AFAR_UNAVAILABLE;
     if (incoming->streams)
         afar__pipe_finish(&incoming->pipe);
     else
@@ -580,10 +584,38 @@ read_chain(afar__incoming *incoming)
     }
 }
 
+/* A call may say which process it is meant for: another one may have the address now.
+ * What cannot be read is not this one either. */
+static afar_code
+check_instance(afar__incoming *incoming, afar_error *err)
+{
+    const grpc_slice *asked = afar__grpc_find(&incoming->metadata, AFAR__INSTANCE_KEY);
+    char ours[AFAR__INSTANCE_DIGITS];
+
+    if (!asked)
+        return AFAR_OK;
+    afar__grpc_instance(incoming->port->node->instance, ours);
+    if (GRPC_SLICE_LENGTH(*asked) == sizeof ours &&
+        memcmp(GRPC_SLICE_START_PTR(*asked), ours, sizeof ours) == 0)
+        return AFAR_OK;
+    return afar_fail(err, AFAR_MOVED, "another process is at this address now");
+}
+
+static afar_code
+find_target(afar__incoming *incoming, const char *name, afar__target *ret_target, afar_error *err)
+{
+    afar__port *port = incoming->port;
+    afar_code code = check_instance(incoming, err);
+
+    if (!code && !incoming->path)
+        code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory");
+    return code ? code
+                : port->options.find(port->options.arg, incoming->path, name, ret_target, err);
+}
+
 static void
 identify(afar__incoming *incoming)
 {
-    afar__port *port = incoming->port;
     afar_call *call = &incoming->base;
     const char *name = copy(call->arena, afar__grpc_find(&incoming->metadata, AFAR__OBJECT_KEY));
     afar__target target = { NULL, NULL };
@@ -592,10 +624,8 @@ identify(afar__incoming *incoming)
     incoming->path = copy(call->arena, &incoming->details.method);
     call->deadline = deadline_of(incoming->details.deadline);
     read_chain(incoming);
-    call->object_name = name && !port->options.names_are_ours ? name : "";
-    code = incoming->path
-               ? port->options.find(port->options.arg, incoming->path, name, &target, &call->error)
-               : afar_fail(&call->error, AFAR_RESOURCE_EXHAUSTED, "no memory");
+    call->object_name = name && !incoming->port->options.names_are_ours ? name : "";
+    code = find_target(incoming, name, &target, &call->error);
     call->host = target.host;
     call->method = target.method;
     if (afar__log_on(AFAR_LOG_DEBUG))

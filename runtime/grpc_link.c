@@ -22,6 +22,7 @@
 #include "runtime/clock.h"
 #include "runtime/engine.h"
 #include "runtime/fail.h"
+#include "runtime/finder.h"
 #include "runtime/grpc_link.h"
 #include "runtime/grpc_outgoing.h"
 #include "runtime/inproc.h"
@@ -75,6 +76,25 @@ bool
 afar__link_heals(const afar__link *link)
 {
     return link->heals;
+}
+
+bool
+afar__link_connected(const afar__link *link)
+{
+    if (!link->heals)
+        return !afar__link_broken(link);
+    return grpc_channel_check_connectivity_state(link->channel, 0) == GRPC_CHANNEL_READY;
+}
+
+bool
+afar__link_is_shut(afar__link *link)
+{
+    bool shut;
+
+    pthread_mutex_lock(&link->lock);
+    shut = link->shut;
+    pthread_mutex_unlock(&link->lock);
+    return shut;
 }
 
 void
@@ -132,6 +152,16 @@ make_channel(const afar_node *node, const char *target, int fd)
 
     grpc_channel_credentials_release(insecure);
     return channel;
+}
+
+grpc_channel *
+afar__link_fresh_channel(const afar__link *link)
+{
+    bool is_unix = strncmp(link->address, "unix:", 5) == 0;
+    char target[sizeof link->address + 8];
+
+    snprintf(target, sizeof target, "%s%s", is_unix ? "" : "dns:///", link->address);
+    return make_channel(link->node, target, -1);
 }
 
 static afar_code
@@ -297,11 +327,45 @@ afar__link_call(afar__link *link, afar__outgoing *out, grpc_call *parent, afar_e
     return AFAR_OK;
 }
 
+/* Takes the place of another in the list of its link. */
+static void
+stand_in(afar__outgoing *guard, afar__outgoing *out)
+{
+    afar__link *link = out->link;
+
+    pthread_mutex_lock(&link->lock);
+    guard->next = out->next;
+    guard->place = out->place;
+    *guard->place = guard;
+    if (guard->next)
+        guard->next->place = &guard->next;
+    out->place = NULL;
+    pthread_mutex_unlock(&link->lock);
+}
+
+afar_code
+afar__link_move(afar__link *link, afar__outgoing *out, grpc_call *parent, afar_error *err)
+{
+    afar__outgoing guard = { .link = out->link, .call = out->call };
+    afar_code code;
+
+    stand_in(&guard, out);
+    out->link = afar__link_ref(link);
+    code = afar__link_call(link, out, parent, err);
+    afar__outgoing_ended(&guard);
+    if (!code)
+        grpc_call_unref(guard.call);
+    afar__link_unref(guard.link);
+    return code;
+}
+
 void
 afar__outgoing_ended(afar__outgoing *out)
 {
     afar__link *link = out->link;
 
+    if (!out->place)
+        return;
     pthread_mutex_lock(&link->lock);
     *out->place = out->next;
     if (out->next)
@@ -339,25 +403,67 @@ free_remote(afar_object *object)
     afar__remote *remote = (afar__remote *)object;
 
     grpc_slice_unref(remote->name);
+    grpc_slice_unref(remote->instance);
+    afar__again_unref(remote->again);
     afar__link_unref(remote->link);
     free(remote);
 }
 
 static const afar__object_ops remote_ops = { afar__unary_start, afar__stream_start, free_remote };
 
-afar_code
-afar__link_object(afar__link *link, const afar_interface *interface, const char *name,
-                  afar_object **ret_object, afar_error *err)
+static afar_code
+make_remote(const char *address, const afar_interface *interface, const char *name,
+            afar__remote **ret_remote, afar_error *err)
 {
     afar__remote *remote = malloc(sizeof *remote);
 
     if (!remote)
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a reference",
-                         link->address);
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a reference", address);
     afar__object_init(&remote->object, &remote_ops, interface);
-    remote->link = afar__link_ref(link);
+    remote->link = NULL;
     remote->name = grpc_slice_from_copied_string(name);
+    remote->instance = grpc_empty_slice();
     remote->keep = NULL;
+    remote->again = NULL;
+    *ret_remote = remote;
+    return AFAR_OK;
+}
+
+afar_code
+afar__link_object(afar__link *link, const afar_interface *interface, const char *name,
+                  afar_object **ret_object, afar_error *err)
+{
+    afar__remote *remote;
+    afar_code code = make_remote(link->address, interface, name, &remote, err);
+
+    if (code)
+        return code;
+    remote->link = afar__link_ref(link);
+    *ret_object = &remote->object;
+    return AFAR_OK;
+}
+
+afar_code
+afar__place_object(const afar__place *place, const afar_interface *interface, const char *name,
+                   afar__finder *finder, afar_object **ret_object, afar_error *err)
+{
+    afar__remote *remote = NULL;
+    afar__again *again = NULL;
+    afar_code code = AFAR_OK;
+
+    if (finder)
+        code = afar__again_new(place, name, finder, &again, err);
+    if (!code)
+        code = make_remote(place->link->address, interface, name, &remote, err);
+    if (code) {
+        afar__again_unref(again);
+        return code;
+    }
+    remote->again = again;
+    if (!again) {
+        remote->link = afar__link_ref(place->link);
+        remote->instance = afar__again_instance(place);
+    }
     *ret_object = &remote->object;
     return AFAR_OK;
 }

@@ -10,4 +10,13 @@
 grpc_channel *
 afar__link_channel(const afar__link *link);
 
+/* Another channel to the same address, on which nothing has been tried; of a link
+ * that heals. */
+grpc_channel *
+afar__link_fresh_channel(const afar__link *link);
+
+/* Whether its client was closed. */
+bool
+afar__link_is_shut(afar__link *link);
+
 #endif

@@ -88,12 +88,24 @@ add_chain(afar__outgoing *out, afar_call *current)
     out->metadata[out->metadata_count++] = afar__grpc_pair(AFAR__CHAIN_KEY, text, length);
 }
 
+/* The key is static, the value shared. */
+static void
+add_slice(afar__outgoing *out, const char *key, grpc_slice value)
+{
+    grpc_metadata *pair = &out->metadata[out->metadata_count++];
+
+    memset(pair, 0, sizeof *pair);
+    pair->key = grpc_slice_from_static_string(key);
+    pair->value = value;
+}
+
 static afar_code
-fill_metadata(afar__outgoing *out, const afar__remote *remote, const afar_call_options *options,
-              afar_error *err)
+fill_metadata(afar__outgoing *out, const afar__remote *remote, grpc_slice instance,
+              const afar_call_options *options, afar_error *err)
 {
     const afar_metadata *given = options ? options->metadata : NULL;
-    size_t count = 2 + (given ? given->count : 0) + inherit(out, given, false);
+    bool checked = out->seek || GRPC_SLICE_LENGTH(instance) > 0;
+    size_t count = (checked ? 3 : 2) + (given ? given->count : 0) + inherit(out, given, false);
 
     if (given) {
         afar_code code = afar_metadata_check(given, err);
@@ -106,20 +118,32 @@ fill_metadata(afar__outgoing *out, const afar__remote *remote, const afar_call_o
     if (!out->metadata)
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for %zu pairs of metadata",
                          count);
-    if (GRPC_SLICE_LENGTH(remote->name) > 0) {
-        grpc_metadata *pair = &out->metadata[out->metadata_count++];
-
-        memset(pair, 0, sizeof *pair);
-        pair->key = grpc_slice_from_static_string(AFAR__OBJECT_KEY);
-        pair->value = grpc_slice_ref(remote->name);
-    }
+    if (GRPC_SLICE_LENGTH(remote->name) > 0)
+        add_slice(out, AFAR__OBJECT_KEY, grpc_slice_ref(remote->name));
     for (size_t i = 0; given && i < given->count; i++)
         out->metadata[out->metadata_count++] = afar__grpc_pair(
             given->entries[i].key, given->entries[i].value, given->entries[i].length);
     inherit(out, given, true);
     if (afar_call_current())
         add_chain(out, afar_call_current());
+    if (GRPC_SLICE_LENGTH(instance) > 0)
+        add_slice(out, AFAR__INSTANCE_KEY, grpc_slice_ref(instance));
     return AFAR_OK;
+}
+
+void
+afar__outgoing_expect(afar__outgoing *out, grpc_slice instance)
+{
+    grpc_metadata *last = out->metadata_count ? &out->metadata[out->metadata_count - 1] : NULL;
+
+    if (last && grpc_slice_str_cmp(last->key, AFAR__INSTANCE_KEY) == 0) {
+        grpc_slice_unref(last->value);
+        out->metadata_count--;
+    }
+    if (GRPC_SLICE_LENGTH(instance) > 0)
+        add_slice(out, AFAR__INSTANCE_KEY, instance);
+    else
+        grpc_slice_unref(instance);
 }
 
 static void
@@ -135,36 +159,70 @@ clear_sent(afar__outgoing *out)
     out->metadata = NULL;
 }
 
+/* Where the call goes, and who is expected there. */
+static afar_code
+find_place(afar__outgoing *out, const afar__remote *remote, const afar__request *request,
+           afar_call *parent, grpc_slice *ret_instance, afar_error *err)
+{
+    if (remote->again)
+        return afar__again_open(remote->again, out, request, parent, ret_instance, err);
+    out->link = afar__link_ref(remote->link);
+    *ret_instance = remote->instance;
+    return AFAR_OK;
+}
+
+/* What a call has before it starts. */
+static void
+drop(afar__outgoing *out)
+{
+    clear_sent(out);
+    afar__again_close(out->seek);
+    afar__link_unref(out->link);
+}
+
 afar_code
 afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar__request *request,
                     afar_error *err)
 {
     afar_call *current = afar_call_current();
-    bool child = current && request->how != AFAR__START_DETACHED;
+    afar_call *parent = request->how != AFAR__START_DETACHED ? current : NULL;
+    grpc_slice instance;
     afar_code code;
 
     memset(out, 0, sizeof *out);
-    out->link = remote->link;
     out->method = request->method;
     out->deadline = request->deadline.ns;
     if (current && afar_call_deadline(current).ns < out->deadline)
         out->deadline = afar_call_deadline(current).ns;
-    if (request->options && request->options->wait_for_ready)
+    if (request->options && request->options->wait_for_ready && !remote->again)
         out->flags = GRPC_INITIAL_METADATA_WAIT_FOR_READY |
                      GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET;
-    code = fill_metadata(out, remote, request->options, err);
+    code = find_place(out, remote, request, parent, &instance, err);
+    if (code)
+        return code;
+    code = fill_metadata(out, remote, instance, request->options, err);
+    if (remote->again)
+        grpc_slice_unref(instance);
     if (!code)
-        code = afar__link_call(out->link, out, child ? afar__incoming_parent(current) : NULL, err);
+        code = afar__link_call(out->link, out, parent ? afar__incoming_parent(parent) : NULL, err);
     if (code) {
-        clear_sent(out);
+        drop(out);
         return code;
     }
-    afar__link_ref(out->link);
     out->keep = remote->keep ? afar_object_share(remote->keep) : NULL;
     out->text = grpc_empty_slice();
     grpc_metadata_array_init(&out->initial);
     grpc_metadata_array_init(&out->trailing);
     return AFAR_OK;
+}
+
+void
+afar__outgoing_cancel(afar__outgoing *out)
+{
+    if (out->seek)
+        afar__again_cancel(out);
+    else
+        grpc_call_cancel(out->call, NULL);
 }
 
 grpc_op
@@ -288,7 +346,13 @@ fill_error(afar__outgoing *out, afar_error *err)
 afar_code
 afar__outgoing_result(afar__outgoing *out, afar_error *err)
 {
-    return out->status == GRPC_STATUS_OK ? AFAR_OK : fill_error(out, err);
+    if (out->status == GRPC_STATUS_OK)
+        return AFAR_OK;
+    if (!out->seek || !out->seek->error.code)
+        return fill_error(out, err);
+    if (err)
+        afar_error_copy(err, &out->seek->error);
+    return out->seek->error.code;
 }
 
 static const afar_metadata *
@@ -318,16 +382,34 @@ afar__outgoing_trailing(afar__outgoing *out)
     return view(out, &out->trailing, 1);
 }
 
-void
-afar__outgoing_close(afar__outgoing *out)
+static void
+clear_received(afar__outgoing *out)
 {
-    clear_sent(out);
     grpc_metadata_array_destroy(&out->initial);
     grpc_metadata_array_destroy(&out->trailing);
     grpc_slice_unref(out->text);
     gpr_free((void *)out->error_string);
     afar__arena_free(out->arena);
+}
+
+void
+afar__outgoing_renew(afar__outgoing *out)
+{
+    clear_received(out);
+    grpc_metadata_array_init(&out->initial);
+    grpc_metadata_array_init(&out->trailing);
+    out->text = grpc_empty_slice();
+    out->error_string = NULL;
+    out->status = GRPC_STATUS_OK;
+    out->arena = NULL;
+    out->viewed[0] = out->viewed[1] = false;
+}
+
+void
+afar__outgoing_close(afar__outgoing *out)
+{
+    clear_received(out);
     grpc_call_unref(out->call);
     afar_object_close(out->keep);
-    afar__link_unref(out->link);
+    drop(out);
 }

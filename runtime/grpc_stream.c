@@ -126,6 +126,8 @@ status_came(afar__tag *tag, bool ok)
     stream->over = true;
     pthread_mutex_unlock(&stream->pipe.lock);
     afar__pipe_end(&stream->pipe);
+    if (stream->out.seek)
+        afar__again_note(&stream->out);
     afar__outgoing_ended(&stream->out);
     unref_tag(&stream->pipe);
 }
@@ -385,6 +387,7 @@ afar__stream_start(afar_object *object, const afar__request *request, afar_strea
                    afar_error *err)
 {
     struct stream *stream = calloc(1, sizeof *stream);
+    afar__again *again = ((afar__remote *)object)->again;
     afar_code code;
 
     if (!stream)
@@ -395,7 +398,10 @@ afar__stream_start(afar_object *object, const afar__request *request, afar_strea
         free(stream);
         return code;
     }
-    code = afar__outgoing_open(&stream->out, (afar__remote *)object, request, err);
+    if (again)
+        code = afar__again_ready(again, request, err);
+    if (!code)
+        code = afar__outgoing_open(&stream->out, (afar__remote *)object, request, err);
     if (!code) {
         set_up(stream, request->method, request->message);
         start_batches(stream);

@@ -30,6 +30,10 @@ afar__link_connect(afar__link *link, afar_deadline deadline, afar_error *err);
 bool
 afar__link_heals(const afar__link *link);
 
+/* Whether it is connected now, as far as it is known here. */
+bool
+afar__link_connected(const afar__link *link);
+
 /* A reference to the object with that name at the other end. */
 afar_code
 afar__link_object(afar__link *link, const afar_interface *interface, const char *name,
