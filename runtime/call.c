@@ -152,6 +152,10 @@ afar_call_strdup(afar_call *call, const char *string)
 static void
 conclude(afar_call *call, afar_code code, bool returned)
 {
+    /* A handler that is told to give up does not know why.  The caller may hear of it
+     * before its own clock has rung. */
+    if (code == AFAR_CANCELLED && afar_deadline_left_ns(call->deadline) == 0)
+        code = AFAR_DEADLINE_EXCEEDED;
     if (code == AFAR_OK)
         afar_error_clear(&call->error);
     else if (code == AFAR_ENDED)
