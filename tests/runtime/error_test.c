@@ -121,11 +121,11 @@ TEST(codes_have_names)
     CHECK_STR(afar_code_name(AFAR_LOST), "LOST");
     for (int i = 0; i <= 16; i++)
         CHECK(i == AFAR_UNKNOWN || strcmp(afar_code_name((afar_code)i), "UNKNOWN") != 0);
-    for (int i = 100; i <= 103; i++)
+    for (int i = 100; i <= 104; i++)
         CHECK(strcmp(afar_code_name((afar_code)i), "UNKNOWN") != 0);
     CHECK_STR(afar_code_name((afar_code)17), "UNKNOWN");
     CHECK_STR(afar_code_name((afar_code)99), "UNKNOWN");
-    CHECK_STR(afar_code_name((afar_code)104), "UNKNOWN");
+    CHECK_STR(afar_code_name((afar_code)105), "UNKNOWN");
     CHECK_STR(afar_code_name((afar_code)-1), "UNKNOWN");
 }
 
@@ -137,8 +137,9 @@ TEST(codes_travel_as_statuses)
     CHECK_INT(afar_code_status(AFAR_ENDED), AFAR_OUT_OF_RANGE);
     CHECK_INT(afar_code_status(AFAR_POISONED), AFAR_ABORTED);
     CHECK_INT(afar_code_status(AFAR_LOST), AFAR_UNAVAILABLE);
+    CHECK_INT(afar_code_status(AFAR_MOVED), AFAR_UNAVAILABLE);
     CHECK_INT(afar_code_status((afar_code)17), AFAR_UNKNOWN);
-    CHECK_INT(afar_code_status((afar_code)104), AFAR_UNKNOWN);
+    CHECK_INT(afar_code_status((afar_code)105), AFAR_UNKNOWN);
     CHECK_INT(afar_code_status((afar_code)-1), AFAR_UNKNOWN);
 }
 
