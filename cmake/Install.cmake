@@ -1,5 +1,6 @@
 # What `cmake --install` puts where: libraries and headers, the compiler, our .proto
-# files, a CMake package and pkg-config files.  All of it may be moved together.
+# files, a CMake package and pkg-config files, and the command with its man pages and
+# completion.  All of it may be moved together.
 include(CMakePackageConfigHelpers)
 
 set(wkt_headers ${CMAKE_INSTALL_INCLUDEDIR}/afar-wkt)
@@ -18,6 +19,12 @@ install(DIRECTORY idl/ DESTINATION ${proto_files}
     FILES_MATCHING PATTERN "*.proto" PATTERN "google/protobuf" EXCLUDE)
 install(DIRECTORY $<TARGET_PROPERTY:afar-wkt,afar_generated>/ DESTINATION ${wkt_headers}
     FILES_MATCHING PATTERN "*.h")
+
+install(TARGETS afar-command)
+get_target_property(texts afar-command afar_texts)
+install(DIRECTORY ${texts}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR})
+install(FILES ${texts}/afar.bash
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME afar)
 
 configure_package_config_file(cmake/AfarConfig.cmake.in ${PROJECT_BINARY_DIR}/AfarConfig.cmake
     INSTALL_DESTINATION ${package} PATH_VARS proto_files)

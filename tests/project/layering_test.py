@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Who may include whom, and how long a file may be.
 
-    idl -> nothing of ours        client -> runtime <- server
+    idl -> nothing of ours        client -> runtime <- server        command -> all three
 
 The arrows are those of docs/overview.md.  A library that could be replaced is
 included by one family of files only.
@@ -20,6 +20,7 @@ ARROWS = {
     "runtime": set(),
     "client": {"runtime"},
     "server": {"runtime"},
+    "command": {"client", "runtime", "server"},
     "examples": {"runtime/afar", "client/afar", "server/afar"},
     "bench": {"runtime/afar", "client/afar", "server/afar"},
 }
@@ -30,6 +31,7 @@ ADAPTERS = [
     (r"grpc/|grpc\+\+/|grpcpp/", r"runtime/grpc_\w+\.[ch]|bench/grpc_\w+\.cc"),
     (r"sodium", r"runtime/secure\w*\.c"),
     (r"sqlite3", r"server/nameserver/store\w*\.c"),
+    (r"(cjson/)?cJSON", r"command/\w+\.[ch]"),
     (r"zlib\.h", r"runtime/inflate\.c"),
     (r"(runtime/)?grpc_\w+\.h", r"runtime/grpc_\w+\.[ch]"),
 ]
@@ -121,6 +123,11 @@ class LayeringTest(unittest.TestCase):
             "runtime/unzip.c": "#include <zlib.h>\n",
             "runtime/c.c": "#include <sodium.h>\n",
             "client/a.c": '#include <afar/server.h>\n#include "runtime/deep.h"\n',
+            "command/a.h": "#include <cjson/cJSON.h>\n",
+            "command/a.c": '#include "client/pool.h"\n#include "runtime/deep.h"\n'
+                           '#include "idl/model.h"\n#include <afar/server.h>\n',
+            "idl/model.h": "",
+            "client/json.c": "#include <cJSON.h>\n#include <command/a.h>\n",
             "server/a.c": '#include "../client/pool.h"\n#include <sqlite3.h>\n',
             "examples/a.c": '#include "runtime/deep.h"\n#include <afar/client.h>\n',
             "runtime/afar/long.h": "\n" * (MOST_HEADER_LINES + 1),
@@ -133,6 +140,9 @@ class LayeringTest(unittest.TestCase):
                     file.write(text)
             self.assertEqual([line.split(";")[0] for line in bad_includes(root)], [
                 "client/a.c includes server/afar/server.h",
+                "client/json.c includes cJSON.h",
+                "client/json.c includes command/a.h",
+                "command/a.c includes idl/model.h",
                 "examples/a.c includes runtime/deep.h",
                 "idl/main.c includes runtime/afar/a.h",
                 "runtime/a.c includes client/pool.h",

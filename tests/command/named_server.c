@@ -1,0 +1,74 @@
+/* A server for the tests of the command to start: serves an object under each name and
+ * registers them, prints a line when they are registered, and runs until SIGTERM.
+ *
+ *     named_server NAMES-ADDRESS KEY-FILE NAME...
+ *
+ * KEY-FILE "" is the usual one.  It listens on TCP and on no other address. */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <afar/server.h>
+
+#include "thing.afar.h"
+
+static afar_code
+say(void *self, const Thing__SayRequest *request, Thing__SayReply *reply, afar_call *call)
+{
+    (void)request;
+    (void)call;
+    reply->text = self;
+    return AFAR_OK;
+}
+
+static const thing_thing_methods methods = { .say = say };
+
+static afar_code
+export_name(afar_server *server, char *name, afar_error *err)
+{
+    thing_thing *thing = NULL;
+    afar_code code = thing_thing_new(&methods, name, NULL, &thing, err);
+
+    if (!code)
+        code = afar_server_export(server, name, thing_thing_object(thing), err);
+    thing_thing_close(thing);
+    return code;
+}
+
+static afar_code
+serve(afar_server *server, char **names, afar_error *err)
+{
+    afar_code code = AFAR_OK;
+
+    for (; *names && !code; names++)
+        code = export_name(server, *names, err);
+    if (code || (code = afar_server_start(server, err)) ||
+        (code = afar_server_registered(server, afar_after_ms(20000), err)))
+        return code;
+    printf("serving at %s\n", afar_server_address(server));
+    fflush(stdout);
+    return afar_server_run(server, err);
+}
+
+int
+main(int argc, char **argv)
+{
+    static const char *const metadata[] = { "zone", "north", NULL };
+    afar_server_options options = AFAR_SERVER_OPTIONS_INIT;
+    afar_error err = AFAR_ERROR_INIT;
+    afar_server *server = NULL;
+    afar_code code;
+
+    if (argc < 4)
+        return 2;
+    options.names = argv[1];
+    options.key_file = *argv[2] ? argv[2] : NULL;
+    options.metadata = metadata;
+    if (!(code = afar_server_open(NULL, "127.0.0.1:0", &options, &server, &err)))
+        code = serve(server, argv + 3, &err);
+    if (code)
+        fprintf(stderr, "%s: %s\n", afar_code_name(code), err.message);
+    afar_server_close(server);
+    afar_error_clear(&err);
+    return code ? EXIT_FAILURE : EXIT_SUCCESS;
+}
