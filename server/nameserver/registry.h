@@ -59,7 +59,7 @@ struct afar__registry_request {
                  const afar_error *err);
     afar__registry_request *next; /* the registry's from here on */
     const afar__signed *signed_record;
-    ProtobufCMessage *message;
+    ProtobufCMessage *message; /* that was signed */
     int kind;
 };
 
@@ -90,8 +90,16 @@ typedef struct afar__entry {
     uint64_t sequence;
 } afar__entry;
 
+/* Makes an entry that the caller keeps of one that was lent. */
+void
+afar__entry_share(const afar__entry *entry, afar__entry *ret_entry);
+
 void
 afar__entry_clear(afar__entry *entry);
+
+/* Whether its metadata has that pair. */
+bool
+afar__entry_has(const afar__entry *entry, const char *key, const char *value);
 
 /* NOT_FOUND. */
 afar_code
@@ -99,8 +107,8 @@ afar__registry_lookup(afar__registry *registry, const char *name, afar__entry *r
                       afar_error *err);
 
 /* Calls `each` for the names that begin with `prefix` and are greater than `after`, in
- * order, until it says false, and returns the revision.  `each` runs under the lock: it
- * takes what it wants and returns. */
+ * order, until it says false, and returns the revision.  `each` runs under the lock, and
+ * the entry is lent: it shares what it wants and returns. */
 uint64_t
 afar__registry_list(afar__registry *registry, const char *prefix, const char *after,
                     bool (*each)(void *arg, const afar__entry *entry), void *arg);
