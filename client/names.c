@@ -127,6 +127,26 @@ fail_forged(const afar__wanted *wanted, const char *why, afar_error *err)
                      wanted->name, why);
 }
 
+/* What the owner has signed, whole and of that name; but nobody believes an owner that
+ * everything it says is fit to be used. */
+static afar_code
+check_record(const afar__wanted *wanted, const afar__record *record, afar_error *err)
+{
+    afar_error why = AFAR_ERROR_INIT;
+    char text[120];
+    afar_code code;
+
+    if (strcmp(record->name, wanted->name) != 0) {
+        snprintf(text, sizeof text, "it is of %.100s", record->name);
+        return fail_forged(wanted, text, err);
+    }
+    code = afar__record_check(record, &why);
+    if (code)
+        code = afar_fail(err, AFAR_INTERNAL, "its owner has registered nonsense: %s", why.message);
+    afar_error_clear(&why);
+    return code;
+}
+
 /* Bytes that were not seen before. */
 static afar_code
 verify(const afar__wanted *wanted, const afar__signed *bytes, afar__sighting **ret_sighting,
@@ -134,27 +154,19 @@ verify(const afar__wanted *wanted, const afar__signed *bytes, afar__sighting **r
 {
     ProtobufCMessage *message = NULL;
     afar_error why = AFAR_ERROR_INIT;
-    afar__record *record;
-    char text[200];
     afar_code code = afar__record_verify(bytes, AFAR__PURPOSE_RECORD, &message, &why);
 
-    snprintf(text, sizeof text, "%.140s", why.message);
-    afar_error_clear(&why);
     if (code == AFAR_RESOURCE_EXHAUSTED)
-        return afar_fail(err, code, "%.100s: %s", wanted->name, text);
-    if (code)
-        return fail_forged(wanted, text, err);
-    record = (afar__record *)message;
-    if (strcmp(record->name, wanted->name) != 0) {
-        snprintf(text, sizeof text, "it is of %.80s", record->name);
-        code = fail_forged(wanted, text, err);
-    } else {
-        code = afar__record_check(record, err);
-    }
+        afar_fail(err, code, "%.100s: %s", wanted->name, why.message);
+    else if (code)
+        code = fail_forged(wanted, why.message, err);
+    afar_error_clear(&why);
     if (!code)
-        code = afar__sighting_new(bytes, record, ret_sighting, err);
+        code = check_record(wanted, (afar__record *)message, err);
+    if (!code)
+        code = afar__sighting_new(bytes, (afar__record *)message, ret_sighting, err);
     if (code)
-        afar_message_free(record);
+        afar_message_free(message);
     return code;
 }
 
