@@ -192,25 +192,25 @@ execute(struct sqlite_store *store, const char *text, afar_error *err)
     return result == SQLITE_OK ? AFAR_OK : fail_open(store, result, err);
 }
 
-/* The first value of the first row that a pragma answers, as text; "" for none. */
+/* The value that a pragma answers, as text; "" for none.  It is run to its end: what it
+ * changes is committed only there. */
 static afar_code
 ask(struct sqlite_store *store, const char *pragma, char *answer, size_t room, afar_error *err)
 {
     sqlite3_stmt *statement = NULL;
     int result = sqlite3_prepare_v2(store->database, pragma, -1, &statement, NULL);
-    afar_code code = AFAR_OK;
+    afar_code code;
 
+    answer[0] = '\0';
     if (result == SQLITE_OK)
         result = step(store, statement);
-    if (result == SQLITE_ROW) {
+    while (result == SQLITE_ROW) {
         const char *text = (const char *)sqlite3_column_text(statement, 0);
 
         snprintf(answer, room, "%s", text ? text : "");
-    } else if (result == SQLITE_DONE) {
-        answer[0] = '\0';
-    } else {
-        code = fail_open(store, result, err);
+        result = step(store, statement);
     }
+    code = result == SQLITE_DONE ? AFAR_OK : fail_open(store, result, err);
     sqlite3_finalize(statement);
     return code;
 }

@@ -382,8 +382,7 @@ TEST(changed_values_are_noticed)
         "UPDATE meta SET revision = revision - 1",
         "UPDATE meta SET revision = -1",
         "DELETE FROM meta",
-        "UPDATE lease SET id = CAST(substr(id, 1, 15) || x'ee' AS BLOB) WHERE id = (SELECT min(id) "
-        "FROM lease)",
+        "UPDATE lease SET id = zeroblob(16) WHERE id = (SELECT min(id) FROM lease)",
         "UPDATE lease SET id = substr(id, 1, 15)",
         "UPDATE lease SET key = CAST(key || x'00' AS BLOB)",
         "UPDATE lease SET key = zeroblob(32)",

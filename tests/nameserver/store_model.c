@@ -58,6 +58,7 @@ make_name(const struct model *model, uint32_t slot, uint32_t step, struct made *
     uint32_t seed = mix(slot, step);
     afar__stored_lease lease;
 
+    CHECK(model->leases > 0);
     snprintf(made->name, sizeof made->name, "part-%u/name.%u", slot % 7, slot);
     made->signed_record = empty;
     made->signed_record.record.data = made->record;
@@ -316,14 +317,21 @@ skip_name(void *arg, const afar__stored_name *name, afar_error *err)
     return AFAR_OK;
 }
 
+afar_code
+model_read_revision(afar__store *store, uint64_t *ret_revision, afar_error *err)
+{
+    afar__store_reader reader = { skip_lease, skip_name, NULL };
+
+    return store->ops->load(store, &reader, ret_revision, err);
+}
+
 uint64_t
 model_revision(afar__store *store)
 {
-    afar__store_reader reader = { skip_lease, skip_name, NULL };
     afar_error err = AFAR_ERROR_INIT;
     uint64_t revision = 0;
 
-    CHECK_OK(store->ops->load(store, &reader, &revision, &err));
+    CHECK_OK(model_read_revision(store, &revision, &err));
     return revision;
 }
 

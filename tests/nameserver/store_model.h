@@ -41,7 +41,9 @@ afar_code
 model_compare(const struct model *model, afar__store *store, const char **ret_difference,
               afar_error *err);
 
-/* The revision of a store, and nothing else of it. */
+/* The revision of a store, and nothing else of it; the second form cannot fail. */
+afar_code
+model_read_revision(afar__store *store, uint64_t *ret_revision, afar_error *err);
 uint64_t
 model_revision(afar__store *store);
 
