@@ -189,14 +189,13 @@ TEST(a_name_server_that_comes_again)
                   text_of("no name server at %s: Connection refused (start one: afar names serve)",
                           fake.address, ""));
     CHECK_INT(number_at(client, "a"), 1); /* known for some seconds */
-    afar_client_close(client);
-    client = client_of(&fake, NULL);
+    for (int i = 0; i < 3; i++) {
+        fake_start_again(&fake);
+        check_refused(client, "b", AFAR_NOT_FOUND,
+                      text_of("b: nobody has registered it (name server %s)", fake.address, ""));
+        fake_stop(&fake);
+    }
     fake_start_again(&fake);
-    CHECK_INT(number_at(client, "a"), 1);
-    fake_stop(&fake);
-    fake_start_again(&fake);
-    check_refused(client, "b", AFAR_NOT_FOUND,
-                  text_of("b: nobody has registered it (name server %s)", fake.address, ""));
     afar_client_close(client);
     end();
 }
