@@ -543,3 +543,41 @@ TEST(an_endpoint_that_no_record_may_have)
     }
     scene_close(&scene);
 }
+
+/* ---- when the object is looked for again ---- */
+
+/* What opened well is not believed for that when its server is gone. */
+TEST(lies_while_the_object_is_found_again)
+{
+    Names__Number request = NAMES__NUMBER__INIT, *reply = NULL;
+    afar_error err = AFAR_ERROR_INIT;
+    names_thing *thing = NULL;
+    struct scene scene;
+    struct claim claim;
+
+    scene_open(&scene);
+    claim = truth(&scene);
+    say(&scene, &claim);
+    CHECK_OK(open_name(scene.client, NAME, &thing, &err));
+    CHECK_OK(names_thing_next(thing, &request, afar_after_ms(15000), &reply, &err));
+    claim.key = scene.other;
+    claim.generation = 6;
+    claim.endpoints[0] = scene.elsewhere.endpoint;
+    claim.instance = afar_node_instance(scene.elsewhere.node);
+    say(&scene, &claim);
+    afar_server_close(scene.home.server);
+    scene.home.server = NULL;
+    CHECK_FAILS(names_thing_next(thing, &request, afar_after_ms(15000), &reply, &err),
+                AFAR_PERMISSION_DENIED);
+    CHECK(strstr(err.message, "remove that line") != NULL);
+    claim.key = scene.owner; /* the owner's own word leads there */
+    say(&scene, &claim);
+    afar_message_free(reply);
+    reply = NULL;
+    CHECK_OK(names_thing_next(thing, &request, afar_after_ms(15000), &reply, &err));
+    CHECK_INT(scene.elsewhere.calls, 1);
+    afar_message_free(reply);
+    names_thing_close(thing);
+    scene_close(&scene);
+    afar_error_clear(&err);
+}
