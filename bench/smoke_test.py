@@ -4,14 +4,18 @@
 How fast it is is not looked at: other tests run at the same time.
 """
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 
 RUN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run")
-PATHS = {"grpc", "raw", "raw-polled"}
-WORKS = {"seq", "conc", "conc8", "bulk", "stream", "think", "idle"}
+ECHOES = {"seq", "conc", "conc8", "bulk", "stream", "think", "idle"}
+NAMES = {"lookup", "lookup64", "register", "register64"}
+PATHS = dict.fromkeys(ECHOES, {"grpc", "raw", "raw-polled"}) | {"conc8": {"grpc"}}
+PATHS |= dict.fromkeys(NAMES, {"names", "names-memory"})
+PYRO4 = {"pyro4", "pyro4-memory"}
 KEYS = {"work", "path", "transport", "cpus", "rate", "p50_us", "p99_us", "client_cpu_us",
         "server_cpu_us", "disturbed"}
 WITHOUT_LATENCY = {"stream", "idle"}
@@ -49,16 +53,19 @@ def rows(*options):
 
 
 def expected(works, transports, cpus):
-    return {(work, path, transport, choice) for work in works for path in PATHS
-            for transport in transports for choice in cpus
-            if work != "conc8" or path == "grpc"}
+    return {(work, path, transport, choice) for work in works for path in PATHS[work]
+            for transport in transports for choice in cpus}
 
 
 def main():
     seen = rows("--transport", "tcp", "--cpus", "any")
-    check(seen == expected(WORKS, ["tcp"], ["any"]), seen)
-    seen = rows("--work", "seq", "--work", "stream", "--transport", "unix", "--cpus", "one")
-    check(seen == expected(["seq", "stream"], ["unix"], ["one"]), seen)
+    check(seen == expected(ECHOES | NAMES, ["tcp"], ["any"]), seen)
+    seen = rows("--work", "seq", "--work", "stream,lookup", "--transport", "unix", "--cpus", "one")
+    check(seen == expected(["seq", "stream", "lookup"], ["unix"], ["one"]), seen)
+    if importlib.util.find_spec("Pyro4"):
+        seen = rows("--work", "lookup64,register64", "--path", "pyro4,pyro4-memory", "--cpus", "any")
+        check(seen == {(work, path, "tcp", "any") for work in ("lookup64", "register64")
+                       for path in PYRO4}, seen)
     refused = run("--work", "seq,dig")
     check(refused.returncode != 0 and "dig" in refused.stderr, refused)
 

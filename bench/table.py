@@ -1,0 +1,57 @@
+"""table.py - how bench/run prints what was measured."""
+
+from works import BYTES, TARGETS, TRANSPORTS, WORKS
+
+
+def number(value):
+    if value is None:
+        return "-"
+    if value >= 1000:
+        return "{:,.0f}".format(value)
+    return "%.1f" % value if value >= 10 else "%.2f" % value if value >= 0.1 else "%.4f" % value
+
+
+def print_table(lines):
+    layout = "%-12s %-5s %-4s %12s %9s %9s %10s %10s %8s %7s"
+    for work, title in WORKS.items():
+        mine = [line for line in lines if line["work"] == work]
+        if not mine:
+            continue
+        print("\n%s: %s" % (work, title))
+        print(layout % ("path", "via", "cpus", "per second", "p50 us", "p99 us", "client cpu",
+                        "server cpu", "MiB/s", "spread"))
+        for line in mine:
+            rate = line["rate"] or None
+            moved = rate * BYTES[work] / (1 << 20) if rate and work in BYTES else None
+            print((layout % (line["path"], line["transport"], line["cpus"], number(rate),
+                             number(line["p50_us"]), number(line["p99_us"]),
+                             number(line["client_cpu_us"]), number(line["server_cpu_us"]),
+                             number(moved), "%.0f%%" % (100 * line["spread"]))) +
+                  ("  disturbed" if line["disturbed"] else ""))
+
+
+def print_target(target, ours, theirs):
+    ratio = ours[target.key] / theirs[target.key]
+    met = ratio <= target.most if target.most else ratio >= target.least
+    limit = "at most %g" % target.most if target.most else "at least %g" % target.least
+    verdict = "met" if met else "missed"
+    if ours["disturbed"] or theirs["disturbed"]:
+        verdict = "disturbed: says nothing"
+    print("%-8s %-5s %-4s %-5s %-12s %10s  %-12s %10s %7.3f  %-13s %s" % (
+        target.work, ours["transport"], target.cpus, "p50" if target.most else "rate",
+        target.ours, number(ours[target.key]), target.theirs, number(theirs[target.key]), ratio,
+        limit, verdict))
+
+
+def print_targets(lines):
+    """The ratios of Afar's medians to those of its peers."""
+    found = {(line["work"], line["path"], line["transport"], line["cpus"]): line for line in lines}
+    print("\ntargets: Afar's figure divided by its peer's")
+    print("%-8s %-5s %-4s %-5s %-12s %10s  %-12s %10s %7s  %s" % (
+        "work", "via", "cpus", "of", "Afar", "figure", "peer", "figure", "ratio", "wanted"))
+    for target in TARGETS:
+        for transport in TRANSPORTS:
+            ours = found.get((target.work, target.ours, transport, target.cpus))
+            theirs = found.get((target.work, target.theirs, transport, target.cpus))
+            if ours and theirs:
+                print_target(target, ours, theirs)

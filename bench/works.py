@@ -1,0 +1,90 @@
+"""works.py - what bench/run measures: works, the paths that do them, and the targets."""
+
+from collections import namedtuple
+
+WORKS = {
+    "seq": "one 64-byte echo at a time",
+    "conc": "64 echoes of 64 bytes outstanding, from one thread",
+    "conc8": "64 echoes of 64 bytes outstanding, from 8 threads",
+    "bulk": "one 1 MiB echo at a time (MiB/s counts one way)",
+    "stream": "64-byte messages one way, acknowledged at the end",
+    "think": "one 64-byte echo at a time, 1 ms between them",
+    "idle": "an open connection and nothing to do (CPU: us a second)",
+    "lookup": "a name looked up by one client, one at a time",
+    "lookup64": "a name looked up by 64 clients, each one at a time",
+    "register": "a new name registered by one client, one at a time",
+    "register64": "a new name registered by 64 clients, each one at a time",
+}
+NAMES = ["lookup", "lookup64", "register", "register64"]
+ECHOES = [work for work in WORKS if work not in NAMES]
+BYTES = {"bulk": 1 << 20, "stream": 64}
+PAUSING = {"think", "idle", "register", "register64"}    # for time, or for the disk
+TRANSPORTS = ["tcp", "unix"]
+CPUS = ["one", "two", "any"]
+
+# How a path is run.  Server and client are commands, in which {work}, {variant}, {address},
+# {folder}, a folder for files of the run, and for clients {seconds}, {warm_up} and {server}
+# are filled in.  A program of ours is looked for where the build puts it.  The first line of
+# a server has its address; `ready` finds it.
+Path = namedtuple("Path", "server client variants ready transports targets")
+
+SERVED = "{work} {variant} {address}"
+CALLED = SERVED + " {seconds} {warm_up} {server}"
+READY = r"ready (\S+)$"
+
+
+def echoes(server, client, variants, targets):
+    return Path("%s %s" % (server, SERVED), "%s %s" % (client, CALLED), variants, READY,
+                TRANSPORTS, targets)
+
+
+def names(store):
+    """Afar's name server."""
+    return Path("afar names serve --listen {address} --store %s --max-names 10000000" % store,
+                "bench-names {variant} {address} {seconds} {warm_up} {server}",
+                {"lookup": "seq lookup", "lookup64": "conc lookup",
+                 "register": "seq register", "register64": "conc register"},
+                r"name server at ([^,]+),", TRANSPORTS, ["afar-command", "bench-names"])
+
+
+def pyro4(storage, many):
+    """Pyro4's, in the kind of server (Pyro4's SERVERTYPE) that is the faster for a work."""
+    program = "/usr/bin/python3 {here}/pyro4.py "
+    return Path(program + "server {variant} %s {address}" % storage,
+                program + "client {work} {address} {seconds} {warm_up} {server}",
+                {work: many if work.endswith("64") else "thread" for work in NAMES}, READY,
+                ["tcp"], [])
+
+
+PATHS = {
+    "grpc": echoes("bench-server", "bench-client", dict.fromkeys(ECHOES, "grpc"),
+                   ["bench-server", "bench-client"]),
+    "raw": echoes("bench-raw server", "bench-raw client",
+                  {work: "blocking" for work in ECHOES if work != "conc8"}, ["bench-raw"]),
+    "raw-polled": echoes("bench-raw server", "bench-raw client",
+                         {work: "polled" for work in ECHOES if work != "conc8"}, ["bench-raw"]),
+    "grpc-cpp": echoes("bench-grpc-cpp server", "bench-grpc-cpp client",
+                       dict(dict.fromkeys(ECHOES, "sync"), conc="cq", conc8="cq", bulk="cq"),
+                       ["bench-grpc-cpp"]),
+    "names": names("{folder}/names.db"),
+    "names-memory": names("memory"),
+    "pyro4": pyro4("sql:{folder}/names.db", "thread"),
+    "pyro4-memory": pyro4("memory", "multiplex"),
+}
+CPP = ["grpc-cpp"]
+PYRO4 = ["pyro4", "pyro4-memory"]
+USUAL = [path for path in PATHS if path not in CPP + PYRO4]
+
+# What Afar is held to, each as a ratio of its figure to that of a peer.
+Target = namedtuple("Target", "work cpus ours theirs key most least")
+TARGETS = [
+    Target("seq", "two", "grpc", "grpc-cpp", "p50_us", 0.35, None),
+    Target("seq", "one", "grpc", "grpc-cpp", "p50_us", 1.0, None),
+    Target("conc", "two", "grpc", "grpc-cpp", "rate", None, 1.0),
+    Target("bulk", "two", "grpc", "grpc-cpp", "rate", None, 1.05),
+    Target("stream", "two", "grpc", "grpc-cpp", "rate", None, 1.0),
+] + [
+    Target(work, "two", ours, theirs, "rate", None, 10.0)
+    for work in ("lookup", "lookup64")
+    for ours, theirs in (("names", "pyro4"), ("names-memory", "pyro4-memory"))
+]
