@@ -125,6 +125,30 @@ complain_option(const option_parser *parser, char *word, int value)
     }
 }
 
+/* A public key may begin with '-', and KEY@NAME is no option then: its dash is hidden
+ * from getopt, and shown again when the word has its place. */
+enum { KEY_LENGTH = 43, HIDDEN_DASH = 1 };
+
+static void
+hide_dashes(int argc, char **argv)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+    for (int i = 1; i < argc; i++) {
+        if (*argv[i] == '-' && strspn(argv[i], digits) == KEY_LENGTH && argv[i][KEY_LENGTH] == '@')
+            *argv[i] = HIDDEN_DASH;
+    }
+}
+
+static void
+show_dashes(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (*argv[i] == HIDDEN_DASH)
+            *argv[i] = '-';
+    }
+}
+
 static int
 check_operands(const command_row *command, const command_args *args)
 {
@@ -140,23 +164,17 @@ check_operands(const command_row *command, const command_args *args)
     return EXIT_DONE;
 }
 
-int
-parse_arguments(const command_row *command, int argc, char **argv, command_args *ret_args)
+static int
+take_options(const option_parser *parser, int argc, char **argv, command_args *args)
 {
-    option_parser parser;
     int value;
     int code;
 
-    memset(ret_args, 0, sizeof *ret_args);
-    ret_args->command = command;
-    for (size_t i = 0; i < OPTIONS; i++)
-        ret_args->number[i] = option_rows[i].usual;
-    make_parser(command, &parser);
     opterr = 0;
     optind = 0; /* glibc: begin anew */
-    while ((value = getopt_long(argc, argv, parser.shorts, parser.longs, NULL)) != -1) {
+    while ((value = getopt_long(argc, argv, parser->shorts, parser->longs, NULL)) != -1) {
         if (value == '?') {
-            complain_option(&parser, argv[optind - 1], optopt);
+            complain_option(parser, argv[optind - 1], optopt);
             return EXIT_USAGE;
         }
         if (value == ':') {
@@ -165,9 +183,28 @@ parse_arguments(const command_row *command, int argc, char **argv, command_args 
             complain("--%s needs a value, %s", row->name, row->value);
             return EXIT_USAGE;
         }
-        if ((code = take_option(option_of(value), optarg, ret_args)))
+        if ((code = take_option(option_of(value), optarg, args)))
             return code;
     }
+    return EXIT_DONE;
+}
+
+int
+parse_arguments(const command_row *command, int argc, char **argv, command_args *ret_args)
+{
+    option_parser parser;
+    int code;
+
+    memset(ret_args, 0, sizeof *ret_args);
+    ret_args->command = command;
+    for (size_t i = 0; i < OPTIONS; i++)
+        ret_args->number[i] = option_rows[i].usual;
+    make_parser(command, &parser);
+    hide_dashes(argc, argv);
+    code = take_options(&parser, argc, argv, ret_args);
+    show_dashes(argc, argv);
+    if (code)
+        return code;
     ret_args->operands = argv + optind;
     ret_args->operand_count = (size_t)(argc - optind);
     return ret_args->given[OPTION_HELP] ? EXIT_DONE : check_operands(command, ret_args);

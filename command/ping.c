@@ -268,6 +268,16 @@ ping_once(ping_run *pinging)
     afar_error_clear(&answer.err);
 }
 
+/* Before any thread starts, since they inherit it: gRPC's own threads take no care. */
+static void
+block_ending(sigset_t *ret_ending)
+{
+    sigemptyset(ret_ending);
+    sigaddset(ret_ending, SIGINT);
+    sigaddset(ret_ending, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, ret_ending, NULL);
+}
+
 /* Waits for the time between two; true when a signal ends it all. */
 static bool
 pause_between(const command_args *args, const sigset_t *ending)
@@ -279,20 +289,15 @@ pause_between(const command_args *args, const sigset_t *ending)
 }
 
 static void
-ping_all(ping_run *pinging)
+ping_all(ping_run *pinging, const sigset_t *ending)
 {
     uint64_t times = (uint64_t)pinging->args->number[OPTION_TIMES];
-    sigset_t ending;
 
-    sigemptyset(&ending);
-    sigaddset(&ending, SIGINT);
-    sigaddset(&ending, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &ending, NULL);
     do {
         ping_once(pinging);
         if (pinging->last_failure == AFAR_INVALID_ARGUMENT)
             return; /* the target cannot be read: it never will be */
-    } while (pinging->sent != times && !pause_between(pinging->args, &ending));
+    } while (pinging->sent != times && !pause_between(pinging->args, ending));
 }
 
 static bool
@@ -328,16 +333,18 @@ run_ping(const command_args *args)
     afar_client_options options = AFAR_CLIENT_OPTIONS_INIT;
     ping_run pinging = { .args = args, .target = args->operands[0] };
     afar_error err = AFAR_ERROR_INIT;
+    sigset_t ending;
     int code = read_target(&pinging);
 
     if (code)
         return code;
+    block_ending(&ending);
     options.names = name_server_address(args);
     if (afar_client_open(NULL, &options, &pinging.client, &err))
         return complain_error(&err);
     if (args->given[OPTION_JSON])
         pinging.replies = json_array();
-    ping_all(&pinging);
+    ping_all(&pinging, &ending);
     if (pinging.last_failure == AFAR_INVALID_ARGUMENT)
         cJSON_Delete(pinging.replies);
     else

@@ -105,9 +105,9 @@ class CommandTest(unittest.TestCase):
         self.names = server.line.split(" at ")[1].split(",")[0]
         return server
 
-    def start_named(self, *names, key=""):
+    def start_named(self, *names, key="", ms=PATIENCE * 1000):
         """Starts a server that has registered those names."""
-        server = Process([os.path.join(BIN, "named_server"), self.names, key, *names],
+        server = Process([os.path.join(BIN, "named_server"), self.names, key, str(ms), *names],
                          environment(self.home))
         self.addCleanup(server.kill)
         server.address = server.line.split()[-1]

@@ -1,9 +1,10 @@
 /* A server for the tests of the command to start: serves an object under each name and
  * registers them, prints a line when they are registered, and runs until SIGTERM.
  *
- *     named_server NAMES-ADDRESS KEY-FILE NAME...
+ *     named_server NAMES-ADDRESS KEY-FILE MS NAME...
  *
- * KEY-FILE "" is the usual one.  It listens on TCP and on no other address. */
+ * KEY-FILE "" is the usual one.  When the names are not registered after MS milliseconds
+ * it says why on standard error and ends. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,14 +37,14 @@ export_name(afar_server *server, char *name, afar_error *err)
 }
 
 static afar_code
-serve(afar_server *server, char **names, afar_error *err)
+serve(afar_server *server, int64_t ms, char **names, afar_error *err)
 {
     afar_code code = AFAR_OK;
 
     for (; *names && !code; names++)
         code = export_name(server, *names, err);
     if (code || (code = afar_server_start(server, err)) ||
-        (code = afar_server_registered(server, afar_after_ms(20000), err)))
+        (code = afar_server_registered(server, afar_after_ms(ms), err)))
         return code;
     printf("serving at %s\n", afar_server_address(server));
     fflush(stdout);
@@ -59,13 +60,13 @@ main(int argc, char **argv)
     afar_server *server = NULL;
     afar_code code;
 
-    if (argc < 4)
+    if (argc < 5)
         return 2;
     options.names = argv[1];
     options.key_file = *argv[2] ? argv[2] : NULL;
     options.metadata = metadata;
     if (!(code = afar_server_open(NULL, "127.0.0.1:0", &options, &server, &err)))
-        code = serve(server, argv + 3, &err);
+        code = serve(server, atoll(argv[3]), argv + 4, &err);
     if (code)
         fprintf(stderr, "%s: %s\n", afar_code_name(code), err.message);
     afar_server_close(server);

@@ -109,6 +109,12 @@ class MisunderstandingTest(CommandTest):
             self.check(["version", *words], "'names' is too much")
         self.complaint("ping", "--names=127.0.0.1:1", "a", "--timeout", "2000", code=UNREACHABLE)
 
+    def test_a_key_that_begins_with_a_dash(self):
+        name = "-" + "A" * 41 + "E@a"
+        self.complaint("names", "lookup", "--names", "127.0.0.1:1", name, code=UNREACHABLE)
+        self.complaint("names", "lookup", name, "--names", "127.0.0.1:1", code=UNREACHABLE)
+        self.check(["names", "list", "a", name], f"'{name}' is too much")
+
     def test_control_characters_do_not_reach_the_terminal(self):
         said = self.complaint("frob\x1b[31m\nnicate", code=USAGE)
         self.assertNotIn("\x1b", said)
