@@ -364,14 +364,14 @@ afar__outgoing_ended(afar__outgoing *out)
 {
     afar__link *link = out->link;
 
-    if (!out->place)
-        return;
     pthread_mutex_lock(&link->lock);
-    *out->place = out->next;
-    if (out->next)
-        out->next->place = out->place;
-    if (!link->calls)
-        afar__waiters_wake(&link->waiters);
+    if (out->place) {
+        *out->place = out->next;
+        if (out->next)
+            out->next->place = out->place;
+        if (!link->calls)
+            afar__waiters_wake(&link->waiters);
+    }
     pthread_mutex_unlock(&link->lock);
 }
 

@@ -304,14 +304,12 @@ child_start(struct child *child, bool waits)
     child->pid = fork();
     CHECK(child->pid >= 0);
     if (child->pid == 0) {
+        struct home home = { .told = EVENT_INIT, .tally = child->home.tally };
         struct gate gate;
-        struct home home;
 
-        home_open(&home, TCP, NULL);
         gate_init(&gate);
-        free(home.tally);
-        home.tally = child->home.tally;
         home.gate = waits ? &gate : NULL;
+        home_serve(&home, TCP);
         strncpy(hello.address, afar_server_address(home.server), sizeof hello.address - 1);
         memcpy(hello.instance, home.instance, sizeof hello.instance);
         CHECK_INT(write(ends[1], &hello, sizeof hello), sizeof hello);

@@ -77,14 +77,11 @@ open_link(afar_node *here, const char *address)
 }
 
 void
-home_open(struct home *home, const char *address, afar_node *here)
+home_serve(struct home *home, const char *address)
 {
     afar_object_options options = AFAR_OBJECT_OPTIONS_INIT;
     afar_error err = AFAR_ERROR_INIT;
 
-    *home = (struct home){ .told = EVENT_INIT };
-    home->tally = calloc(1, sizeof *home->tally);
-    CHECK(home->tally);
     options.mode = AFAR_CONCURRENT;
     CHECK_OK(afar_node_open(NULL, &home->node, &err));
     memcpy(home->instance, afar_node_instance(home->node), sizeof home->instance);
@@ -92,6 +89,15 @@ home_open(struct home *home, const char *address, afar_node *here)
     CHECK_OK(test_counter_new(&methods, home, &options, &home->near, &err));
     CHECK_OK(afar_server_export(home->server, "count", test_counter_object(home->near), &err));
     CHECK_OK(afar_server_start(home->server, &err));
+}
+
+void
+home_open(struct home *home, const char *address, afar_node *here)
+{
+    *home = (struct home){ .told = EVENT_INIT };
+    home->tally = calloc(1, sizeof *home->tally);
+    CHECK(home->tally);
+    home_serve(home, address);
     if (here)
         home->link = open_link(here, afar_server_address(home->server));
 }

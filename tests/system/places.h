@@ -35,7 +35,11 @@ struct home {
     uint8_t instance[16];
 };
 
-/* In this process.  Add and Read answer with number + 1 and the text, Watch sends the numbers below. */
+/* Opens the server of a home that has its tally and its gate.  Add and Read answer with number + 1 and the text, Watch sends the numbers below. */
+void
+home_serve(struct home *home, const char *address);
+
+/* The same with a tally of its own, and a link from the node `here` if that is not NULL. */
 void
 home_open(struct home *home, const char *address, afar_node *here);
 
