@@ -24,8 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client/table.h"
-#include "runtime/address.h"
+#include "client/pins.h"
 #include "runtime/clock.h"
 #include "runtime/home.h"
 #include "runtime/log.h"
@@ -33,13 +32,6 @@
 #define MAX_FILE (64 << 20)
 #define DATE_TEXT 11 /* YYYY-MM-DD and the 0 */
 #define LOCK_PAUSE (2 * AFAR__MILLISECOND)
-
-struct pin {
-    afar__row row;
-    uint8_t key[AFAR__PUBLIC_BYTES];
-    size_t line; /* in the file, from 1 */
-    char name[];
-};
 
 /* What the file was when it was read. */
 struct look {
@@ -55,40 +47,8 @@ struct afar__known {
     bool in_memory;
     char path[4096]; /* "": not known yet */
     struct look look;
-    size_t lines;
-    bool open_line; /* the last line has no end */
-    afar__table pins;
+    afar__pins pins;
 };
-
-/* ---- pins ---- */
-
-static void
-clear_pins(afar__table *pins)
-{
-    for (afar__row *next, *row = pins->oldest; row; row = next) {
-        next = row->newer;
-        free(row);
-    }
-    afar__table_clear(pins);
-}
-
-static afar_code
-add_pin(afar__table *pins, const char *name, const uint8_t *key, size_t line, afar_error *err)
-{
-    size_t length = strlen(name);
-    struct pin *pin = malloc(sizeof *pin + length + 1);
-
-    if (pin) {
-        memcpy(pin->name, name, length + 1);
-        memcpy(pin->key, key, sizeof pin->key);
-        pin->line = line;
-        pin->row.name = pin->name;
-        if (afar__table_add(pins, &pin->row))
-            return AFAR_OK;
-    }
-    free(pin);
-    return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%.200s: no memory for a known name", name);
-}
 
 /* ---- life ---- */
 
@@ -117,107 +77,18 @@ afar__known_free(afar__known *known)
 {
     if (!known)
         return;
-    clear_pins(&known->pins);
+    afar__pins_clear(&known->pins);
     pthread_mutex_destroy(&known->lock);
     free(known);
 }
 
 /* ---- reading ---- */
 
-/* The end of a long path says more than its beginning. */
-static const char *
-tail(const char *path, size_t room)
-{
-    size_t length = strlen(path);
-
-    return length > room ? path + length - room : path;
-}
-
 static afar_code
 fail_file(const afar__known *known, const char *what, int error, afar_error *err)
 {
     return afar_fail(err, AFAR_FAILED_PRECONDITION, "%s: cannot %s the known names: %s",
-                     tail(known->path, 120), what, strerror(error));
-}
-
-static bool
-is_date(const char *text)
-{
-    static const char form[] = "0000-00-00";
-
-    for (size_t i = 0; i < sizeof form - 1; i++)
-        if (form[i] == '-' ? text[i] != '-' : text[i] < '0' || text[i] > '9')
-            return false;
-    return text[sizeof form - 1] == 0;
-}
-
-static afar_code
-fail_line(const afar__known *known, size_t line, const char *why, afar_error *err)
-{
-    return afar_fail(err, AFAR_FAILED_PRECONDITION, "%s:%zu: %s; mend or remove that line",
-                     tail(known->path, 120), line, why);
-}
-
-/* One line, without its end; it is taken apart where it is. */
-static afar_code
-read_line(const afar__known *known, afar__table *pins, char *text, size_t line, afar_error *err)
-{
-    static const char blanks[] = " \t\r";
-    char *rest = NULL;
-    const char *name = strtok_r(text, blanks, &rest);
-    const char *key_text, *date;
-    uint8_t key[AFAR__PUBLIC_BYTES];
-    const struct pin *pin;
-
-    if (!name || *name == '#')
-        return AFAR_OK;
-    key_text = strtok_r(NULL, blanks, &rest);
-    date = strtok_r(NULL, blanks, &rest);
-    if (!date || strtok_r(NULL, blanks, &rest))
-        return fail_line(known, line, "not NAME KEY YYYY-MM-DD", err);
-    if (afar__name_check(name, NULL))
-        return fail_line(known, line, "the first word is no name", err);
-    if (!afar__key_parse(key_text, strlen(key_text), key))
-        return fail_line(known, line, "the second word is no key", err);
-    if (!is_date(date))
-        return fail_line(known, line, "the third word is no date", err);
-    pin = (const struct pin *)afar__table_find(pins, name);
-    if (!pin)
-        return add_pin(pins, name, key, line, err);
-    if (memcmp(pin->key, key, sizeof key) != 0)
-        return fail_line(known, line, "the name has another key in a line before", err);
-    return AFAR_OK;
-}
-
-/* `text` has `length` bytes and a 0 behind them. */
-static afar_code
-read_lines(afar__known *known, char *text, size_t length, afar_error *err)
-{
-    afar__table pins = { 0 };
-    afar_code code = AFAR_OK;
-    size_t line = 0;
-    bool open_line = length > 0 && text[length - 1] != '\n';
-
-    for (char *end, *at = text; !code && at < text + length; at = end + 1) {
-        end = memchr(at, '\n', length - (size_t)(at - text));
-        if (!end)
-            end = text + length;
-        *end = 0;
-        line++;
-        if (strlen(at) != (size_t)(end - at))
-            code = fail_line(known, line, "it has a zero byte", err);
-        else
-            code = read_line(known, &pins, at, line, err);
-    }
-    if (code) {
-        clear_pins(&pins);
-        return code;
-    }
-    clear_pins(&known->pins);
-    known->pins = pins;
-    known->lines = line;
-    known->open_line = open_line;
-    return AFAR_OK;
+                     afar__path_tail(known->path, 120), what, strerror(error));
 }
 
 static afar_code
@@ -246,7 +117,7 @@ read_bytes(const afar__known *known, int fd, size_t room, char *text, size_t *re
 static afar_code
 check_owner(const afar__known *known, const struct stat *info, afar_error *err)
 {
-    const char *path = tail(known->path, 100);
+    const char *path = afar__path_tail(known->path, 190);
 
     if (!S_ISREG(info->st_mode))
         return afar_fail(err, AFAR_FAILED_PRECONDITION,
@@ -300,7 +171,7 @@ read_open_locked(afar__known *known, int fd, afar_error *err)
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for the known names");
     code = read_bytes(known, fd, (size_t)info.st_size, text, &length, err);
     if (!code)
-        code = read_lines(known, text, length, err);
+        code = afar__pins_read(&known->pins, known->path, text, length, err);
     if (!code)
         known->look = look;
     free(text);
@@ -311,10 +182,8 @@ read_open_locked(afar__known *known, int fd, afar_error *err)
 static void
 forget_locked(afar__known *known)
 {
-    clear_pins(&known->pins);
+    afar__pins_clear(&known->pins);
     known->look = (struct look){ 0 };
-    known->lines = 0;
-    known->open_line = false;
 }
 
 /* Brings the table up to date; one look at the file if nothing was changed. */
@@ -352,9 +221,9 @@ refresh_locked(afar__known *known, afar_error *err)
 /* ---- judging ---- */
 
 static afar_code
-fail_changed(const afar__known *known, const struct pin *pin, const uint8_t *key, afar_error *err)
+fail_changed(const afar__known *known, const afar__pin *pin, const uint8_t *key, afar_error *err)
 {
-    const char *path = tail(known->path, 60);
+    const char *path = afar__path_tail(known->path, 60);
     char before[AFAR__KEY_TEXT], now[AFAR__KEY_TEXT];
     int room = 90 - (int)strlen(path);
 
@@ -375,7 +244,7 @@ static afar_code
 judge_locked(const afar__known *known, const char *name, const uint8_t *key, bool *ret_new,
              afar_error *err)
 {
-    const struct pin *pin = (const struct pin *)afar__table_find(&known->pins, name);
+    const afar__pin *pin = afar__pins_find(&known->pins, name);
 
     *ret_new = !pin;
     if (!pin || memcmp(pin->key, key, AFAR__PUBLIC_BYTES) == 0)
@@ -398,7 +267,7 @@ lock_file(const afar__known *known, int fd, afar_deadline deadline, afar_error *
         if (afar__now() >= deadline.ns)
             return afar_fail(err, AFAR_DEADLINE_EXCEEDED,
                              "%s: another process kept the known names locked",
-                             tail(known->path, 120));
+                             afar__path_tail(known->path, 120));
         nanosleep(&pause, NULL);
     }
     return AFAR_OK;
@@ -457,15 +326,16 @@ write_pin_locked(afar__known *known, int fd, const char *name, const uint8_t *ke
     afar__key_print(key, text);
     gmtime_r(&now, &day);
     strftime(date, sizeof date, "%Y-%m-%d", &day);
-    snprintf(line, sizeof line, "%s%s %s %s\n", known->open_line ? "\n" : "", name, text, date);
+    snprintf(line, sizeof line, "%s%s %s %s\n", known->pins.open_line ? "\n" : "", name, text,
+             date);
     code = append(known, fd, line, err);
     if (code)
         return code;
-    known->lines++;
-    known->open_line = false;
+    known->pins.lines++;
+    known->pins.open_line = false;
     afar__log(AFAR_LOG_INFO, "%s: opened for the first time, its owner is %s (%s:%zu)", name, text,
-              known->path, known->lines);
-    code = add_pin(&known->pins, name, key, known->lines, err);
+              known->path, known->pins.lines);
+    code = afar__pins_add(&known->pins, name, key, known->pins.lines, err);
     if (code)
         known->look.there = false; /* to be read again */
     return code;
@@ -479,7 +349,7 @@ add(afar__known *known, const char *name, const uint8_t *key, afar_deadline dead
 {
     afar_code code;
     bool is_new;
-    int fd;
+    int fd = -1;
 
     code = open_locked_file(known, deadline, &fd, err);
     if (code)
@@ -508,7 +378,7 @@ afar__known_check(afar__known *known, const char *name, const uint8_t key[AFAR__
     if (!code)
         code = judge_locked(known, name, key, &is_new, err);
     if (!code && is_new && known->in_memory)
-        code = add_pin(&known->pins, name, key, 0, err);
+        code = afar__pins_add(&known->pins, name, key, 0, err);
     pthread_mutex_unlock(&known->lock);
     if (!code && is_new && !known->in_memory)
         code = add(known, name, key, deadline, err);

@@ -118,7 +118,7 @@ confirm(afar__search *search, const ProtobufCBinaryData *instance, afar_deadline
     if (!search->in_slices && afar__links_confirmed(links, search->link, instance->data))
         return AFAR_OK;
     code = identify(search, deadline, &identity, &why);
-    if (code || identity->instance.len != instance->len ||
+    if (code || !identity || identity->instance.len != instance->len ||
         memcmp(identity->instance.data, instance->data, instance->len) != 0)
         code = fail_identify(&why, err);
     else

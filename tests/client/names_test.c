@@ -3,6 +3,7 @@
  *
  * Labels: concurrent */
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,13 +50,17 @@ client_with(const char *names)
     return client;
 }
 
+/* As in an error: cut where that is. */
+AFAR_PRINTF(1, 2)
 static char *
-text_of(const char *format, const char *a, const char *b)
+text_of(const char *format, ...)
 {
-    static char text[512];
+    static char text[256];
+    va_list arguments;
 
-    snprintf(text, sizeof text, format, a, b);
-    text[255] = 0; /* as in an error */
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
     return text;
 }
 
@@ -153,7 +158,7 @@ TEST(another_server_is_there)
     check_refused(client, "a", AFAR_UNAVAILABLE,
                   text_of("no name server at %s: another server is there (start one elsewhere: "
                           "afar names serve)",
-                          home.endpoint + strlen("grpc://"), ""));
+                          home.endpoint + strlen("grpc://")));
     afar_client_close(client);
     end();
 }
@@ -168,8 +173,7 @@ TEST(a_name_server_that_is_silent)
     client = client_of(&fake, NULL);
     fake_hold(&fake, true);
     CHECK_FAILS(client_thing_open(client, "a", afar_after_ms(100), &thing, &err), AFAR_UNAVAILABLE);
-    CHECK_STR(err.message,
-              text_of("a: no answer from the name server %s in time", fake.address, ""));
+    CHECK_STR(err.message, text_of("a: no answer from the name server %s in time", fake.address));
     fake_hold(&fake, false);
     CHECK_INT(number_at(client, "a"), 1);
     afar_client_close(client);
@@ -187,12 +191,12 @@ TEST(a_name_server_that_comes_again)
     fake_stop(&fake);
     check_refused(client, "b", AFAR_UNAVAILABLE,
                   text_of("no name server at %s: Connection refused (start one: afar names serve)",
-                          fake.address, ""));
+                          fake.address));
     CHECK_INT(number_at(client, "a"), 1); /* known for some seconds */
     for (int i = 0; i < 3; i++) {
         fake_start_again(&fake);
         check_refused(client, "b", AFAR_NOT_FOUND,
-                      text_of("b: nobody has registered it (name server %s)", fake.address, ""));
+                      text_of("b: nobody has registered it (name server %s)", fake.address));
         fake_stop(&fake);
     }
     fake_start_again(&fake);
@@ -208,10 +212,10 @@ TEST(what_it_refuses)
     client = client_of(&fake, NULL);
     check_refused(
         client, "nobody/has/it", AFAR_NOT_FOUND,
-        text_of("nobody/has/it: nobody has registered it (name server %s)", fake.address, ""));
+        text_of("nobody/has/it: nobody has registered it (name server %s)", fake.address));
     fake_fail(&fake, AFAR_RESOURCE_EXHAUSTED);
     check_refused(client, "a", AFAR_RESOURCE_EXHAUSTED,
-                  text_of("a: name server %s: as it was told", fake.address, ""));
+                  text_of("a: name server %s: as it was told", fake.address));
     afar_client_close(client);
     end();
 }
@@ -224,7 +228,7 @@ check_false(afar_client *client, afar__signed *record, const char *why)
 {
     fake_put_signed(&fake, "a", record, 15000);
     check_refused(client, "a", AFAR_UNAUTHENTICATED,
-                  text_of("a: the name server has a false record: %s", why, ""));
+                  text_of("a: the name server has a false record: %s", why));
 }
 
 static afar__signed *
