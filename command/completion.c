@@ -117,17 +117,18 @@ print_places(void)
     char where[64];
 
     print_place("1:*", " --help --version", NULL);
-    print_place("2:help", "", NULL);
+    print_place("2:help", " --help", NULL);
     for (const group_row *row = group_rows; row->name; row++) {
         snprintf(where, sizeof where, "2:%s", row->name);
         print_place(where, " --help", row->name);
     }
+    printf("    3:help)\n        case $prev in\n");
     for (const group_row *row = group_rows; row->name; row++) {
-        printf("    3:help)\n        [[ $prev == %s ]] &&\n            COMPREPLY+=($(compgen -W \"",
-               row->name);
+        printf("        %s)\n            COMPREPLY=($(compgen -W \"", row->name);
         print_words(row->name);
-        printf("\" -- \"$cur\"))\n        ;;&\n");
+        printf("\" -- \"$cur\"))\n            ;;\n");
     }
+    printf("        esac\n        return\n        ;;\n");
 }
 
 /* The options and operands of a command. */
