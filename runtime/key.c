@@ -73,15 +73,26 @@ resolve(const char *path, char buffer[PATH_MAX], const char **ret_path, afar_err
     return code;
 }
 
-afar_code
-afar__key_from_seed(const uint8_t seed[AFAR__SEED_BYTES], afar_key **ret_key, afar_error *err)
+/* NULL when memory is out. */
+static afar_key *
+make_key(const uint8_t seed[AFAR__SEED_BYTES])
 {
     afar_key *key = afar__secure_alloc(sizeof *key);
 
+    if (key) {
+        afar__secure_pair(seed, key->public, key->secret);
+        afar__key_print(key->public, key->text);
+    }
+    return key;
+}
+
+afar_code
+afar__key_from_seed(const uint8_t seed[AFAR__SEED_BYTES], afar_key **ret_key, afar_error *err)
+{
+    afar_key *key = make_key(seed);
+
     if (!key)
         return fail_memory(err);
-    afar__secure_pair(seed, key->public, key->secret);
-    afar__key_print(key->public, key->text);
     *ret_key = key;
     return AFAR_OK;
 }
@@ -196,7 +207,7 @@ static afar_code
 read_key(int fd, const char *path, struct line *line, afar_key **ret_key, afar_error *err)
 {
     uint8_t public[AFAR__PUBLIC_BYTES];
-    afar_key *key = NULL;
+    afar_key *key;
     size_t length = 0;
     afar_code code = read_all(fd, line->text, sizeof line->text, &length, path, err);
 
@@ -204,9 +215,9 @@ read_key(int fd, const char *path, struct line *line, afar_key **ret_key, afar_e
         return code;
     if (!read_line(line, length, public))
         return afar_fail(err, AFAR_DATA_LOSS, "this file is damaged, or is no key: %s", path);
-    code = afar__key_from_seed(line->seed, &key, err);
-    if (code)
-        return code;
+    key = make_key(line->seed);
+    if (!key)
+        return fail_memory(err);
     if (!afar__secure_equal(key->public, public, sizeof public)) {
         afar_key_close(key);
         return afar_fail(err, AFAR_DATA_LOSS,
@@ -349,19 +360,21 @@ create(const char *path, afar_key **ret_key, afar_error *err)
     afar_key *key = NULL;
     afar_code code;
 
-    if (!line)
-        return fail_memory(err);
-    afar__secure_random(line->seed, sizeof line->seed);
-    code = afar__key_from_seed(line->seed, &key, err);
-    if (!code) {
-        write_line(line, key);
-        code = create_file(path, line, err);
-        if (code)
-            afar_key_close(key);
-        else
-            *ret_key = key;
+    if (line) {
+        afar__secure_random(line->seed, sizeof line->seed);
+        key = make_key(line->seed);
     }
+    if (!key) {
+        afar__secure_free(line);
+        return fail_memory(err);
+    }
+    write_line(line, key);
+    code = create_file(path, line, err);
     afar__secure_free(line);
+    if (code)
+        afar_key_close(key);
+    else
+        *ret_key = key;
     return code;
 }
 

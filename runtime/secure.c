@@ -10,8 +10,8 @@
  * must be below the order of the group (else everybody could change a good signature into
  * another good one).
  *
- * A secret leaves memory of afar__secure_alloc only for registers and for what libsodium
- * wipes by itself.  Any thread.
+ * A secret leaves memory of afar__secure_alloc only for registers and for stack that is
+ * wiped before the function returns.  Any thread.
  */
 
 #include "runtime/secure.h"
@@ -61,11 +61,20 @@ afar__secure_wipe(void *memory, size_t length)
     sodium_memzero(memory, length);
 }
 
+/* Takes away what a call has left on the stack: the linker keeps all vector registers there
+ * when it looks up a function at its first call, and moving a secret fills them. */
+static void
+wipe_stack(void)
+{
+    sodium_stackzero(4096);
+}
+
 void
 afar__secure_pair(const uint8_t seed[AFAR__SEED_BYTES], uint8_t public[AFAR__PUBLIC_BYTES],
                   uint8_t secret[AFAR__SECRET_BYTES])
 {
     crypto_sign_seed_keypair(public, secret, seed);
+    wipe_stack();
 }
 
 void
@@ -73,6 +82,7 @@ afar__secure_sign(const uint8_t secret[AFAR__SECRET_BYTES], const void *bytes, s
                   uint8_t signature[AFAR__SIGNATURE_BYTES])
 {
     crypto_sign_detached(signature, NULL, bytes, length, secret);
+    wipe_stack();
 }
 
 bool
@@ -123,5 +133,6 @@ afar__key_parse(const char *text, size_t length, uint8_t key[AFAR__PUBLIC_BYTES]
         memcpy(key, bytes, sizeof bytes);
     sodium_memzero(bytes, sizeof bytes); /* it may have been a seed */
     sodium_memzero(again, sizeof again);
+    wipe_stack();
     return good;
 }

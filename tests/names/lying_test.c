@@ -398,13 +398,13 @@ TEST(another_key_than_the_known_one)
     claim.instance = afar_node_instance(scene.elsewhere.node);
     say(&scene, &claim);
     check_refused(&scene, NAME, AFAR_PERMISSION_DENIED,
-                  PARTS(NAME ": owner ", afar_key_public(scene.other), afar_key_public(scene.owner),
-                        "known_names:1", "remove that line"));
+                  PARTS("bank/alice: owner ", afar_key_public(scene.other),
+                        afar_key_public(scene.owner), "known_names:1", "remove that line"));
     afar_client_close(scene.client); /* nor by a new one */
     scene.client = new_client(&scene.liar);
     check_refused(&scene, NAME, AFAR_PERMISSION_DENIED,
-                  PARTS(NAME ": owner ", afar_key_public(scene.other), afar_key_public(scene.owner),
-                        "known_names:1", "remove that line"));
+                  PARTS("bank/alice: owner ", afar_key_public(scene.other),
+                        afar_key_public(scene.owner), "known_names:1", "remove that line"));
     after = folder_read("known_names", known, sizeof known);
     CHECK_INT(after, length);
     scene_close(&scene);
@@ -422,7 +422,7 @@ TEST(another_key_than_the_one_in_front_of_the_name)
     say(&scene, &claim);
     snprintf(name, sizeof name, "%s@" NAME, afar_key_public(scene.owner));
     check_refused(&scene, name, AFAR_PERMISSION_DENIED,
-                  PARTS(NAME ": its owner is ", afar_key_public(scene.other), "not ",
+                  PARTS("bank/alice: its owner is ", afar_key_public(scene.other), "not ",
                         afar_key_public(scene.owner)));
     scene_close(&scene);
 }

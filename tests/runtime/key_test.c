@@ -475,7 +475,7 @@ TEST(no_descriptors_left)
     int lowest = dup(0);
     close(lowest);
     for (int more = 0; more < 2; more++) {
-        none.rlim_cur = (rlim_t)(lowest + more);
+        none.rlim_cur = (rlim_t)lowest + (rlim_t)more;
         CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), 0);
         afar_code code = afar_key_create(NULL, &key, &err);
         CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
