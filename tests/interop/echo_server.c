@@ -93,21 +93,13 @@ finish(struct waiting *done, afar_code code)
     }
 }
 
-/* How a call ends that its caller has given up.  The caller may hear of it before its
- * own clock has rung, and then believes it. */
-static afar_code
-given_up(const afar_call *call)
-{
-    return afar_deadline_left_ns(afar_call_deadline(call)) == 0 ? AFAR_DEADLINE_EXCEEDED
-                                                                : AFAR_CANCELLED;
-}
-
 /* The caller of a call that waits has given up. */
 static void
 give_up(afar_call *call, void *arg)
 {
     struct waiting *mine = NULL, *done = NULL;
 
+    (void)call;
     pthread_mutex_lock(&state.lock);
     for (struct waiting **link = &state.waiting; *link; link = &(*link)->next) {
         if ((*link)->number != (uintptr_t)arg)
@@ -119,7 +111,7 @@ give_up(afar_call *call, void *arg)
     }
     take_looks_locked(&done);
     pthread_mutex_unlock(&state.lock);
-    finish(mine, given_up(call));
+    finish(mine, AFAR_CANCELLED);
     finish(done, AFAR_OK);
 }
 
@@ -129,9 +121,8 @@ put_locked(struct waiting *waiting)
 {
     if (afar_call_cancelled(waiting->call)) {
         state.cancelled += !waiting->looks;
-        afar_code code = given_up(waiting->call);
         free(waiting);
-        return code;
+        return AFAR_CANCELLED;
     }
     afar_call_defer(waiting->call);
     state.held += !waiting->looks;
@@ -249,10 +240,9 @@ ended(afar_call *call, afar_code code)
 {
     if (code == AFAR_ENDED)
         return AFAR_OK;
-    if (!afar_call_cancelled(call))
-        return code;
-    count(&state.cancelled);
-    return given_up(call);
+    if (afar_call_cancelled(call))
+        count(&state.cancelled);
+    return code;
 }
 
 /* Fails as the request says, or returns AFAR_OK. */
