@@ -53,8 +53,18 @@ afar__links_ref(afar__links *links)
     return links;
 }
 
-static struct entry *
-take_entries(afar__links *links)
+static void
+free_entries(struct entry *entries)
+{
+    for (struct entry *next, *entry = entries; entry; entry = next) {
+        next = entry->next;
+        afar__link_unref(entry->link);
+        free(entry);
+    }
+}
+
+void
+afar__links_shut(afar__links *links)
 {
     struct entry *entries;
 
@@ -63,20 +73,9 @@ take_entries(afar__links *links)
     entries = links->entries;
     links->entries = NULL;
     pthread_mutex_unlock(&links->lock);
-    return entries;
-}
-
-void
-afar__links_shut(afar__links *links)
-{
-    struct entry *next;
-
-    for (struct entry *entry = take_entries(links); entry; entry = next) {
-        next = entry->next;
+    for (struct entry *entry = entries; entry; entry = entry->next)
         afar__link_shut(entry->link);
-        afar__link_unref(entry->link);
-        free(entry);
-    }
+    free_entries(entries);
 }
 
 void
@@ -98,21 +97,44 @@ same_place(const afar__address *a, const afar__address *b)
            strcmp(a->path, b->path) == 0;
 }
 
-static afar_code
-link_locked(afar__links *links, const afar__address *address, afar__link **ret_link,
-            afar_error *err)
+static struct entry *
+find_locked(const afar__links *links, const afar__address *address)
 {
-    struct entry *entry;
+    struct entry *entry = links->entries;
+
+    while (entry && !same_place(&entry->address, address))
+        entry = entry->next;
+    return entry;
+}
+
+/* Takes out the links that nobody uses and that lead nowhere: the places of servers that
+ * have moved would gather here. */
+static struct entry *
+take_idle_locked(afar__links *links)
+{
+    struct entry **place = &links->entries, *idle = NULL;
+
+    while (*place) {
+        struct entry *entry = *place;
+
+        if (afar__link_shared(entry->link) || afar__link_connected(entry->link)) {
+            place = &entry->next;
+            continue;
+        }
+        *place = entry->next;
+        entry->next = idle;
+        idle = entry;
+    }
+    return idle;
+}
+
+static afar_code
+add_locked(afar__links *links, const afar__address *address, struct entry **ret_entry,
+           afar_error *err)
+{
+    struct entry *entry = calloc(1, sizeof *entry);
     afar_code code;
 
-    if (links->shut)
-        return afar_fail(err, AFAR_FAILED_PRECONDITION, "the client was closed");
-    for (entry = links->entries; entry; entry = entry->next)
-        if (same_place(&entry->address, address)) {
-            *ret_link = afar__link_ref(entry->link);
-            return AFAR_OK;
-        }
-    entry = calloc(1, sizeof *entry);
     if (!entry)
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a connection");
     code = afar__link_open(links->node, address, &entry->link, err);
@@ -123,8 +145,29 @@ link_locked(afar__links *links, const afar__address *address, afar__link **ret_l
     entry->address = *address;
     entry->next = links->entries;
     links->entries = entry;
-    *ret_link = afar__link_ref(entry->link);
+    *ret_entry = entry;
     return AFAR_OK;
+}
+
+/* The link to an address, with a reference, connected or not. */
+static afar_code
+get(afar__links *links, const afar__address *address, afar__link **ret_link, afar_error *err)
+{
+    struct entry *entry, *idle = NULL;
+    afar_code code = AFAR_OK;
+
+    pthread_mutex_lock(&links->lock);
+    entry = find_locked(links, address);
+    if (!entry) {
+        idle = take_idle_locked(links);
+        code = links->shut ? afar_fail(err, AFAR_FAILED_PRECONDITION, "the client was closed")
+                           : add_locked(links, address, &entry, err);
+    }
+    if (!code)
+        *ret_link = afar__link_ref(entry->link);
+    pthread_mutex_unlock(&links->lock);
+    free_entries(idle);
+    return code;
 }
 
 /* A link that broke and cannot mend itself makes room for a new one. */
@@ -138,12 +181,12 @@ forget(afar__links *links, afar__link *link)
     while (*place && (*place)->link != link)
         place = &(*place)->next;
     entry = *place;
-    if (entry)
+    if (entry) {
         *place = entry->next;
+        entry->next = NULL;
+    }
     pthread_mutex_unlock(&links->lock);
-    if (entry)
-        afar__link_unref(entry->link);
-    free(entry);
+    free_entries(entry);
 }
 
 afar_code
@@ -156,9 +199,7 @@ afar__links_connect(afar__links *links, const afar__address *address, afar_deadl
         afar__link *link = NULL;
         bool again;
 
-        pthread_mutex_lock(&links->lock);
-        code = link_locked(links, address, &link, err);
-        pthread_mutex_unlock(&links->lock);
+        code = get(links, address, &link, err);
         if (code)
             return code;
         code = afar__link_connect(link, deadline, err);

@@ -194,8 +194,6 @@ judge(afar__names *names, const afar__wanted *wanted, const afar__signed *bytes,
     afar__sighting *sighting;
     afar_code code = AFAR_OK;
 
-    if (!bytes)
-        return fail_forged(wanted, "nothing was signed", err);
     sighting = afar__cache_same(names->cache, wanted->name, bytes);
     if (!sighting)
         code = verify(wanted, bytes, &sighting, err);
@@ -390,9 +388,11 @@ take_reply(afar__names *names, const afar__wanted *wanted, afar__asking *asking,
 {
     const Afar__Names__V1__Entry *entry = reply->entry;
     afar__answer answer = { NULL, asking->since };
-    afar_code code =
-        judge(names, wanted, entry ? entry->record : NULL, deadline, &answer.sighting, err);
+    afar_code code;
 
+    if (!entry || !entry->record)
+        return fail_forged(wanted, "nothing was signed", err);
+    code = judge(names, wanted, entry->record, deadline, &answer.sighting, err);
     asking->again = code == AFAR_FAILED_PRECONDITION;
     if (code)
         return code;

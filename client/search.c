@@ -254,9 +254,14 @@ try_all(afar__search *search, afar_deadline deadline, afar_error *err)
 static afar_code
 ask(afar__search *search, afar_deadline deadline, afar_error *err)
 {
+    afar__answer answer = { NULL, 0 };
+    afar_code code;
+
     search->asking.in_slices = search->in_slices;
-    return afar__names_ask(search->names, &search->wanted, &search->asking, deadline,
-                           &search->answer, err);
+    code = afar__names_ask(search->names, &search->wanted, &search->asking, deadline, &answer, err);
+    if (!code)
+        search->answer = answer;
+    return code;
 }
 
 static void

@@ -87,6 +87,12 @@ afar__link_connected(const afar__link *link)
 }
 
 bool
+afar__link_shared(const afar__link *link)
+{
+    return atomic_load_explicit(&((afar__link *)link)->refs, memory_order_acquire) > 1;
+}
+
+bool
 afar__link_is_shut(afar__link *link)
 {
     bool shut;

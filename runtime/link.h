@@ -34,6 +34,10 @@ afar__link_heals(const afar__link *link);
 bool
 afar__link_connected(const afar__link *link);
 
+/* Whether somebody has it besides the caller. */
+bool
+afar__link_shared(const afar__link *link);
+
 /* A reference to the object with that name at the other end. */
 afar_code
 afar__link_object(afar__link *link, const afar_interface *interface, const char *name,
