@@ -5,17 +5,14 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "command/say.h"
 
 static cJSON *
 made(cJSON *value)
 {
-    if (!value) {
-        complain("out of memory");
-        exit(EXIT_OTHER);
-    }
+    if (!value)
+        out_of_memory();
     return value;
 }
 
@@ -35,14 +32,14 @@ void
 json_put(cJSON *object, const char *key, cJSON *value)
 {
     if (!cJSON_AddItemToObject(object, key, made(value)))
-        made(NULL);
+        out_of_memory();
 }
 
 void
 json_add(cJSON *array, cJSON *value)
 {
     if (!cJSON_AddItemToArray(array, made(value)))
-        made(NULL);
+        out_of_memory();
 }
 
 void
@@ -90,9 +87,10 @@ json_print(cJSON *document)
 {
     char *text = cJSON_Print(document);
 
-    if (!text)
-        made(NULL);
-    puts(text);
+    if (text)
+        puts(text);
+    else
+        out_of_memory();
     cJSON_free(text);
     cJSON_Delete(document);
 }

@@ -115,13 +115,16 @@ joined(char *const *texts, size_t count)
 {
     size_t length = 1;
     char *all;
+    char *end;
 
     for (size_t i = 0; i < count; i++)
         length += strlen(texts[i]) + 1;
-    all = must_alloc(length);
+    end = all = must_alloc(length);
     for (size_t i = 0; i < count; i++) {
-        strcat(all, i ? "," : "");
-        strcat(all, texts[i]);
+        if (i)
+            *end++ = ',';
+        memcpy(end, texts[i], strlen(texts[i]));
+        end += strlen(texts[i]);
     }
     return all;
 }

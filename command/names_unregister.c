@@ -60,26 +60,26 @@ remove_from_lease(name_removal *removal, const Afar__Names__V1__LookupReply *fou
     Afar__Names__V1__Removal what = AFAR__NAMES__V1__REMOVAL__INIT;
     uint8_t epoch[AFAR__EPOCH_BYTES];
     char *name = (char *)removal->name;
-    afar_code code = AFAR_OK;
+    afar_code code;
 
     what.lease = found->entry->lease;
     what.epoch = found->epoch;
     what.sequence = found->entry->sequence + 1;
     what.n_names = 1;
     what.names = &name;
-    for (int i = 0; i < MOST_TRIES; i++) {
+    for (int tries = 1;; tries++) {
         const Afar__Names__V1__Stale *stale;
 
         code = send_removal(removal, &what, ret_count, err);
         stale = code ? afar_names_v1_stale_of(err) : NULL;
-        if (!stale || stale->epoch.len != sizeof epoch)
+        if (!stale || stale->epoch.len != sizeof epoch || tries == MOST_TRIES)
             return code;
         memcpy(epoch, stale->epoch.data, sizeof epoch);
         what.epoch.data = epoch;
         what.epoch.len = sizeof epoch;
         what.sequence = stale->sequence + 1;
+        afar_error_clear(err); /* the next try may succeed */
     }
-    return code;
 }
 
 /* Whether the key may remove it; the name server would refuse too, but cannot say which

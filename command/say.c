@@ -115,13 +115,18 @@ print_hex(const uint8_t *bytes, size_t length, char *text)
     text[2 * length] = 0;
 }
 
+void
+out_of_memory(void)
+{
+    complain("out of memory");
+    exit(EXIT_OTHER);
+}
+
 static void *
 or_exit(void *memory)
 {
-    if (!memory) {
-        complain("out of memory");
-        exit(EXIT_OTHER);
-    }
+    if (!memory)
+        out_of_memory();
     return memory;
 }
 

@@ -49,6 +49,8 @@ void
 print_hex(const uint8_t *bytes, size_t length, char *text);
 
 /* Memory, or the end of the program. */
+_Noreturn void
+out_of_memory(void);
 void *
 must_alloc(size_t size);
 void *
