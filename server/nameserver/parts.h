@@ -66,8 +66,8 @@ afar__check_sequence_locked(const afar__registry *registry, const afar__lease *l
 afar_code
 afar__writer_queue(afar__registry *registry, afar__registry_request *request, afar_error *err);
 
-/* The thread. */
+/* The thread; `arg` is the registry. */
 void *
-afar__writer_run(void *registry);
+afar__writer_run(void *arg);
 
 #endif

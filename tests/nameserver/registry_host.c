@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,23 +152,23 @@ gate_changes(afar__change_kind kind)
 /* ---- the registry ---- */
 
 afar__registry *
-host_open_with(const char *where, const afar__registry_options *options)
+host_open_with(const char *store, const afar__registry_options *options)
 {
     afar_error err = AFAR_ERROR_INIT;
     afar__registry *registry;
-    afar__store *store;
+    afar__store *opened;
 
-    CHECK_OK(afar__store_open(where, &store, &err));
-    CHECK_OK(afar__registry_open(store, options, &registry, &err));
+    CHECK_OK(afar__store_open(store, &opened, &err));
+    CHECK_OK(afar__registry_open(opened, options, &registry, &err));
     return registry;
 }
 
 afar__registry *
-host_open(const char *where)
+host_open(const char *store)
 {
     afar__registry_options options = { 0, 0, clock_now };
 
-    return host_open_with(where, &options);
+    return host_open_with(store, &options);
 }
 
 /* ---- owners ---- */
@@ -397,16 +398,20 @@ sign_renewal(afar__registry *registry, unsigned key, const uint8_t *lease, uint6
     return made;
 }
 
+void
+add_word(char *text, size_t size, const char *word)
+{
+    size_t used = strlen(text);
+
+    CHECK(used + strlen(word) + 2 <= size);
+    snprintf(text + used, size - used, "%s ", word);
+}
+
 static void
 add_lost(void *arg, const char *name)
 {
-    char *text = arg;
-
-    if (!text)
-        return;
-    CHECK(strlen(text) + strlen(name) + 2 <= 200);
-    strcat(text, name);
-    strcat(text, " ");
+    if (arg)
+        add_word(arg, 200, name);
 }
 
 afar_code

@@ -103,6 +103,10 @@ afar_code
 ask_renew(afar__registry *registry, unsigned key, const uint8_t *lease, uint64_t sequence,
           char lost[200], afar_error *err);
 
+/* Adds a word and a space to a text in `size` bytes. */
+void
+add_word(char *text, size_t size, const char *word);
+
 /* ---- reading ---- */
 
 bool

@@ -289,12 +289,13 @@ contend(void *arg)
     afar_error err = AFAR_ERROR_INIT;
 
     for (int i = 0; i < ROUNDS; i++) {
-        unsigned name = (random = random * 1103515245 + 12345) >> 16;
-        struct wish wish = { .name = shared_names[name %= NAMES], .key = key };
+        unsigned name = (random >> 16) % NAMES;
+        struct wish wish = { .name = shared_names[name], .key = key };
         uint64_t before = atomic_load(&shared.last);
         afar__registered result;
         afar_code code = ask_register(shared.registry, &wish, &result, &err);
 
+        random = random * 1103515245 + 12345;
         if (code) {
             CHECK_INT(code, AFAR_ALREADY_EXISTS);
             continue;

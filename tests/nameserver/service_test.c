@@ -250,7 +250,7 @@ list(struct service *service, const Afar__Names__V1__ListRequest *request)
     return reply;
 }
 
-/* The names of a list, with a space behind each, and a + if there are more. */
+/* The names of a list, with a space behind each, and whether there are more. */
 static const char *
 listed(struct service *service, const Afar__Names__V1__ListRequest *request)
 {
@@ -264,12 +264,11 @@ listed(struct service *service, const Afar__Names__V1__ListRequest *request)
 
         CHECK_OK(
             afar__record_verify(reply->entries[i]->record, AFAR__PURPOSE_RECORD, &message, &err));
-        strcat(text, ((afar__record *)message)->name);
-        strcat(text, " ");
+        add_word(text, sizeof text, ((afar__record *)message)->name);
         afar_message_free(message);
     }
     if (reply->more)
-        strcat(text, "+");
+        add_word(text, sizeof text, "and more");
     CHECK_INT(reply->revision, last_revision(service->registry));
     afar_message_free(reply);
     return text;
@@ -294,9 +293,9 @@ TEST(lists_are_by_prefix_metadata_and_limit)
         registered(service.registry, &wishes[i]);
     CHECK_STR(listed(&service, &request), "a/1 a/2 a/3 b/1 b/2 ");
     request.limit = 2;
-    CHECK_STR(listed(&service, &request), "a/1 a/2 +");
+    CHECK_STR(listed(&service, &request), "a/1 a/2 and more ");
     request.after = (char *)"a/2";
-    CHECK_STR(listed(&service, &request), "a/3 b/1 +");
+    CHECK_STR(listed(&service, &request), "a/3 b/1 and more ");
     request.prefix = (char *)"a/";
     CHECK_STR(listed(&service, &request), "a/3 ");
     request.after = (char *)"";
@@ -312,7 +311,7 @@ TEST(lists_are_by_prefix_metadata_and_limit)
     pairs[0].value = (char *)"east";
     CHECK_STR(listed(&service, &request), "a/1 b/1 ");
     request.limit = 1;
-    CHECK_STR(listed(&service, &request), "a/1 +");
+    CHECK_STR(listed(&service, &request), "a/1 and more ");
     request.after = (char *)"a/1";
     CHECK_STR(listed(&service, &request), "b/1 ");
     request.after = (char *)"";
