@@ -467,6 +467,18 @@ afar__again_hold(afar__outgoing *out)
     return hold;
 }
 
+/* Whether the peer went without an answer.  A server that stops drops calls that it has not
+ * begun, and the core tells that as CANCELLED; when we cancel one, nothing is heard. */
+static bool
+is_lost(const afar__seek *seek)
+{
+    afar_code code = seek->error.code;
+
+    return seek->error.outcome == AFAR_OUTCOME_UNKNOWN &&
+           (code == AFAR_UNAVAILABLE ||
+            (code == AFAR_CANCELLED && afar__outgoing_heard(seek->out)));
+}
+
 /* Whether repeating it does no harm: it surely did nothing, or may be done twice. */
 static bool
 may_repeat(const afar__seek *seek)
@@ -475,11 +487,9 @@ may_repeat(const afar__seek *seek)
 
     if (error->code == AFAR_MOVED)
         return error->outcome == AFAR_OUTCOME_ANSWERED;
-    if (error->code != AFAR_UNAVAILABLE)
-        return false;
-    return error->outcome == AFAR_OUTCOME_NOT_SENT ||
-           (error->outcome == AFAR_OUTCOME_UNKNOWN &&
-            (seek->method->flags & AFAR_METHOD_IDEMPOTENT));
+    if (error->code == AFAR_UNAVAILABLE && error->outcome == AFAR_OUTCOME_NOT_SENT)
+        return true;
+    return (seek->method->flags & AFAR_METHOD_IDEMPOTENT) && is_lost(seek);
 }
 
 /* False if it was cancelled, or its link is shut. */

@@ -1,7 +1,9 @@
 /* Outgoing calls: what goes out in front of them, and what their status means.
  *
  * Whether a failed call may be repeated hangs on its outcome:
- * - NOT_SENT: the core never gave the call a connection, so it has no peer;
+ * - NOT_SENT: the core found no connection for the call.  It says the same to a call that
+ *   was cancelled or whose time was over before anything came back, whether or not that was
+ *   sent, so those do not count;
  * - ANSWERED: the server wrote the status.  The core reports a broken connection,
  *   a cancelled call and a passed deadline with the same words as an answer, so
  *   for their codes only an answer that carries something of the server's counts:
@@ -295,10 +297,10 @@ is_ambiguous(afar_code code)
            code == AFAR_INTERNAL;
 }
 
-/* The core knows the peer as soon as a call has a connection; before that it gives
- * the address we asked for. */
-static bool
-had_connection(const afar__outgoing *out)
+/* The core names the peer when something has come of it, if only that the connection broke;
+ * before that it gives the address we asked for. */
+bool
+afar__outgoing_heard(const afar__outgoing *out)
 {
     char *peer = grpc_call_get_peer(out->call);
     bool had = strncmp(peer, "ipv4:", 5) == 0 || strncmp(peer, "ipv6:", 5) == 0 ||
@@ -329,10 +331,10 @@ fill_error(afar__outgoing *out, afar_error *err)
                            out->method->path, afar__link_address(out->link), afar_code_name(code));
     else if (answered)
         afar__fail_outcome(err, code, AFAR_OUTCOME_ANSWERED, true, "%s", text);
-    else if (!had_connection(out))
-        afar__outgoing_fail(out, err, code, AFAR_OUTCOME_NOT_SENT, "%s", text);
     else if (code == AFAR_DEADLINE_EXCEEDED)
         afar__outgoing_fail(out, err, code, AFAR_OUTCOME_UNKNOWN, "no answer before the deadline");
+    else if (code != AFAR_CANCELLED && !afar__outgoing_heard(out))
+        afar__outgoing_fail(out, err, code, AFAR_OUTCOME_NOT_SENT, "%s", text);
     else if (from_peer && code != AFAR_CANCELLED)
         afar__fail_outcome(err, code, AFAR_OUTCOME_UNKNOWN, false, "%s", text);
     else

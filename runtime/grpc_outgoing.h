@@ -76,6 +76,10 @@ afar__outgoing_receive_status(afar__outgoing *out);
 afar_code
 afar__outgoing_result(afar__outgoing *out, afar_error *err);
 
+/* After the status came: whether the peer, or the connection to it, had a part in it. */
+bool
+afar__outgoing_heard(const afar__outgoing *out);
+
 /* The metadata, each after it came; empty if memory is out.  One thread at a time. */
 const afar_metadata *
 afar__outgoing_initial(afar__outgoing *out);

@@ -469,6 +469,42 @@ TEST(an_idempotent_call_that_was_sent_and_not_placed_anew_is_unknown)
     child_world_close(&world, &child);
 }
 
+/* ---- what is known of those that were sent ---- */
+
+TEST(a_call_that_ran_and_was_not_answered_in_time_is_unknown)
+{
+    static const char *const addresses[] = { TCP, "inproc:again", NULL };
+
+    for (const char *const *address = addresses; *address; address++) {
+        afar_error err = AFAR_ERROR_INIT;
+        struct tally tally = { 0 };
+        afar_node *here = NULL;
+        struct gate gate;
+        struct home home = { .tally = &tally, .told = EVENT_INIT, .gate = &gate };
+        int64_t number = 0;
+
+        gate_init(&gate);
+        CHECK_OK(afar_node_open(NULL, &here, &err));
+        home_serve(&home, *address);
+        home.link = open_link(here, afar_server_address(home.server));
+        test_counter *counter = place_counter(&home, NULL);
+        afar_future *late = start_add(counter, 1, afar_after_ms(300));
+        afar_future *shut = start_add(counter, 2, AFAR_FOREVER);
+        event_wait(&gate.entered, 2);
+        CHECK_FAILS(finish_add(late, &number, &err), AFAR_DEADLINE_EXCEEDED);
+        CHECK_INT(err.outcome, AFAR_OUTCOME_UNKNOWN);
+        afar__link_shut(home.link);
+        CHECK_FAILS(finish_add(shut, &number, &err), AFAR_CANCELLED);
+        CHECK_INT(err.outcome, AFAR_OUTCOME_UNKNOWN);
+        afar_error_clear(&err);
+        test_counter_close(counter);
+        home.tally = NULL;
+        home_close(&home);
+        gate_close(&gate);
+        afar_node_close(here);
+    }
+}
+
 /* ---- how those that wait leave ---- */
 
 /* A world whose reference cannot be used, and whose finder is stuck. */
