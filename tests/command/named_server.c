@@ -6,6 +6,7 @@
  * KEY-FILE "" is the usual one.  When the names are not registered after MS milliseconds
  * it says why on standard error and ends. */
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -37,9 +38,10 @@ export_name(afar_server *server, char *name, afar_error *err)
 }
 
 static afar_code
-serve(afar_server *server, int64_t ms, char **names, afar_error *err)
+serve(afar_server *server, int64_t ms, char **names, const sigset_t *ending, afar_error *err)
 {
     afar_code code = AFAR_OK;
+    int number;
 
     for (; *names && !code; names++)
         code = export_name(server, *names, err);
@@ -48,7 +50,8 @@ serve(afar_server *server, int64_t ms, char **names, afar_error *err)
         return code;
     printf("serving at %s\n", afar_server_address(server));
     fflush(stdout);
-    return afar_server_run(server, err);
+    sigwait(ending, &number);
+    return AFAR_OK;
 }
 
 int
@@ -58,15 +61,19 @@ main(int argc, char **argv)
     afar_server_options options = AFAR_SERVER_OPTIONS_INIT;
     afar_error err = AFAR_ERROR_INIT;
     afar_server *server = NULL;
+    sigset_t ending;
     afar_code code;
 
     if (argc < 5)
         return 2;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &ending, NULL); /* one that comes at once is not lost */
     options.names = argv[1];
     options.key_file = *argv[2] ? argv[2] : NULL;
     options.metadata = metadata;
     if (!(code = afar_server_open(NULL, "127.0.0.1:0", &options, &server, &err)))
-        code = serve(server, atoll(argv[3]), argv + 4, &err);
+        code = serve(server, atoll(argv[3]), argv + 4, &ending, &err);
     if (code)
         fprintf(stderr, "%s: %s\n", afar_code_name(code), err.message);
     afar_server_close(server);

@@ -120,7 +120,7 @@ class PingTest(CommandTest):
         self.assertIn("known_names", said)
 
     def test_a_server_that_moved(self):
-        self.start_named("bank/alice").stop()
+        self.assertEqual(self.start_named("bank/alice").stop(), DONE)
         server = self.start_named("bank/alice")
         self.assertIn(server.address, self.run_afar("ping", "bank/alice")[0])
 
