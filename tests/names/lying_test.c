@@ -269,9 +269,9 @@ TEST(no_record)
     struct scene scene;
 
     scene_open(&scene);
-    check_forged(&scene, "nothing was signed");
+    check_forged(&scene, "signed");
     scene.liar.no_entry = true;
-    check_forged(&scene, "nothing was signed");
+    check_forged(&scene, "signed");
     scene_close(&scene);
 }
 
@@ -340,7 +340,7 @@ TEST(after_all_lies_the_truth_is_believed)
     struct claim claim;
 
     scene_open(&scene);
-    check_forged(&scene, "nothing was signed");
+    check_forged(&scene, "signed");
     liar_says(&scene.liar, claim_bytes(scene.owner, "garbage", 7));
     check_forged(&scene, "what was signed as a record cannot be read: ");
     claim = truth(&scene);

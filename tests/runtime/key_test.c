@@ -461,22 +461,25 @@ TEST(a_disk_that_fills_up_leaves_nothing_behind)
     afar_error_clear(&err);
 }
 
+/* With no descriptor at all, and with one: then there is a folder, and no file in it.  Not
+ * under valgrind, which makes the file before it refuses the descriptor. */
 TEST(no_descriptors_left)
 {
     afar_error err = AFAR_ERROR_INIT;
-    struct rlimit limit, none;
+    struct rlimit limit, small;
     afar_key *key = NULL;
+    int lowest;
 
+    if (!faults_can())
+        return;
     folder_open();
-    CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    none = limit;
-    /* The lowest free one is what a limit must forbid; one more than that is a folder
-     * without a file in it. */
-    int lowest = dup(0);
+    lowest = dup(0);
     close(lowest);
+    CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    small = limit;
     for (int more = 0; more < 2; more++) {
-        none.rlim_cur = (rlim_t)lowest + (rlim_t)more;
-        CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), 0);
+        small.rlim_cur = (rlim_t)lowest + (rlim_t)more;
+        CHECK_INT(setrlimit(RLIMIT_NOFILE, &small), 0);
         afar_code code = afar_key_create(NULL, &key, &err);
         CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
         CHECK_INT(code, AFAR_RESOURCE_EXHAUSTED);
