@@ -8,10 +8,12 @@ two sides print is what the programs in C do (bench.h).
 
 The server is what Pyro4.naming starts as a command, with threads enough for all clients.
 The 64 clients of lookup64 and register64 have a proxy each, which is a connection each, and
-a thread of one process each: with 4 processes, and with 64, it was slower.
+a thread of one process each: with 4 processes, and with 64, it was slower.  The object that
+open is about is in a process of its own.
 """
 
 import json
+import multiprocessing
 import statistics
 import sys
 import threading
@@ -22,6 +24,7 @@ import Pyro4.naming
 
 CLIENTS = 64
 KNOWN = 100                     # names that are looked up
+ECHO = "bench.echo"
 OBJECT = "PYRO:bench@127.0.0.1:7001"
 
 
@@ -46,11 +49,12 @@ def process_clock(pid):
 class Client:
     """One proxy, and the calls it makes."""
 
-    def __init__(self, address, number, registers):
+    def __init__(self, address, number, work):
         host, _, port = address.rpartition(":")
+        self.address = address
         self.number = number
         self.names = Pyro4.locateNS(host, int(port))
-        self.call = self.register if registers else self.lookup
+        self.call = {"l": self.lookup, "r": self.register, "o": self.open}[work[0]]
         self.count = 0
         self.known = Pyro4.URI(OBJECT)
         self.latencies = []
@@ -65,6 +69,12 @@ class Client:
         self.count += 1
         self.names.register("bench/%d/%d" % (self.number, self.count), self.known)
 
+    def open(self):
+        self.count += 1
+        with Pyro4.Proxy("PYRONAME:%s@%s" % (ECHO, self.address)) as echo:
+            if echo.call(self.count) != self.count:
+                raise RuntimeError("a reply is not its request")
+
     def run(self, begin, end):
         """Calls until `end`; those that end after `begin` count."""
         self.names._pyroBind()
@@ -76,6 +86,29 @@ class Client:
                 self.latencies.append(now - since)
             since = now
         self.failed = False
+
+
+# ---- the object that is opened ----
+
+@Pyro4.expose
+class Echo:
+    def call(self, value):
+        return value
+
+
+def serve_echo(address, ready):
+    host, _, port = address.rpartition(":")
+    daemon = Pyro4.Daemon()
+    Pyro4.locateNS(host, int(port)).register(ECHO, daemon.register(Echo()))
+    ready.send(None)
+    daemon.requestLoop()
+
+
+def start_echo(address):
+    """Returns when it can be found; it ends with this process."""
+    ready, theirs = multiprocessing.Pipe(False)
+    multiprocessing.Process(target=serve_echo, args=(address, theirs), daemon=True).start()
+    ready.recv()
 
 
 # ---- all of them ----
@@ -104,10 +137,12 @@ def run_all(clients, seconds, warm_up, server):
 
 
 def measure(work, address, seconds, warm_up, server):
-    first = Client(address, 0, False)
+    if work == "open":
+        start_echo(address)
+    first = Client(address, 0, work)
     for number in range(KNOWN):
         first.names.register("bench/%d" % number, OBJECT)
-    clients = [Client(address, number, work.startswith("register"))
+    clients = [Client(address, number, work)
                for number in range(CLIENTS if work.endswith("64") else 1)]
     before, after = run_all(clients, seconds, warm_up, server)
     wall, client_cpu, server_cpu = (b - a for a, b in zip(before, after))

@@ -12,7 +12,7 @@ import sys
 
 RUN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run")
 ECHOES = {"seq", "conc", "conc8", "bulk", "stream", "think", "idle"}
-NAMES = {"lookup", "lookup64", "register", "register64"}
+NAMES = {"lookup", "lookup64", "open", "register", "register64"}
 PATHS = dict.fromkeys(ECHOES, {"grpc", "raw", "raw-polled"}) | {"conc8": {"grpc"}}
 PATHS |= dict.fromkeys(NAMES, {"names", "names-memory"})
 PYRO4 = {"pyro4", "pyro4-memory"}
@@ -63,9 +63,9 @@ def main():
     seen = rows("--work", "seq", "--work", "stream,lookup", "--transport", "unix", "--cpus", "one")
     check(seen == expected(["seq", "stream", "lookup"], ["unix"], ["one"]), seen)
     if importlib.util.find_spec("Pyro4"):
-        seen = rows("--work", "lookup64,register64", "--path", "pyro4,pyro4-memory", "--cpus", "any")
-        check(seen == {(work, path, "tcp", "any") for work in ("lookup64", "register64")
-                       for path in PYRO4}, seen)
+        works = ["lookup64", "open", "register64"]
+        seen = rows("--work", ",".join(works), "--path", "pyro4,pyro4-memory", "--cpus", "any")
+        check(seen == {(work, path, "tcp", "any") for work in works for path in PYRO4}, seen)
     refused = run("--work", "seq,dig")
     check(refused.returncode != 0 and "dig" in refused.stderr, refused)
 

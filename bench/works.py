@@ -12,10 +12,11 @@ WORKS = {
     "idle": "an open connection and nothing to do (CPU: us a second)",
     "lookup": "a name looked up by one client, one at a time",
     "lookup64": "a name looked up by 64 clients, each one at a time",
+    "open": "an object opened by name, called once, and closed, as programs do it",
     "register": "a new name registered by one client, one at a time",
     "register64": "a new name registered by 64 clients, each one at a time",
 }
-NAMES = ["lookup", "lookup64", "register", "register64"]
+NAMES = ["lookup", "lookup64", "open", "register", "register64"]
 ECHOES = [work for work in WORKS if work not in NAMES]
 BYTES = {"bulk": 1 << 20, "stream": 64}
 PAUSING = {"think", "idle", "register", "register64"}    # for time, or for the disk
@@ -41,10 +42,12 @@ def echoes(server, client, variants, targets):
 def names(store):
     """Afar's name server."""
     return Path("afar names serve --listen {address} --store %s --max-names 10000000" % store,
-                "bench-names {variant} {address} {seconds} {warm_up} {server}",
-                {"lookup": "seq lookup", "lookup64": "conc lookup",
-                 "register": "seq register", "register64": "conc register"},
-                r"name server at ([^,]+),", TRANSPORTS, ["afar-command", "bench-names"])
+                "{variant} {address} {seconds} {warm_up} {server}",
+                {"lookup": "bench-names seq lookup", "lookup64": "bench-names conc lookup",
+                 "open": "bench-open seq open",
+                 "register": "bench-names seq register", "register64": "bench-names conc register"},
+                r"name server at ([^,]+),", TRANSPORTS,
+                ["afar-command", "bench-names", "bench-open"])
 
 
 def pyro4(storage, many):
@@ -85,6 +88,6 @@ TARGETS = [
     Target("stream", "two", "grpc", "grpc-cpp", "rate", None, 1.0),
 ] + [
     Target(work, "two", ours, theirs, "rate", None, 10.0)
-    for work in ("lookup", "lookup64")
+    for work in ("lookup", "lookup64", "open")
     for ours, theirs in (("names", "pyro4"), ("names-memory", "pyro4-memory"))
 ]
