@@ -45,12 +45,14 @@ class ClockTest(CommandTest):
         server = self.start([AFAR, "names", "serve", "--listen", "127.0.0.1:0",
                              "--store", os.path.join(self.folder, "names.db")])
         self.names = server.line.split(" at ")[1].split(",")[0]
-        self.owner = self.start([os.path.join(BIN, "named_server"), self.names, "",
-                                 str(int(LEASE * 1000)), "clock/tower"])
+        self.owner = self.start([os.path.join(BIN, "bank-server"), "127.0.0.1:0",
+                                 str(int(LEASE * 1000))], self.names)
+        while "registered" not in self.owner.process.stdout.readline():
+            self.assertIsNone(self.owner.process.poll())
 
     def is_there(self):
         env = environment(self.home, self.names)
-        code = subprocess.run([AFAR, "names", "lookup", "clock/tower"], env=env, timeout=PATIENCE,
+        code = subprocess.run([AFAR, "names", "lookup", "bank/accounts/alice"], env=env, timeout=PATIENCE,
                               check=False, capture_output=True).returncode
         self.assertIn(code, (0, NO))
         return code == 0
