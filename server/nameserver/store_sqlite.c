@@ -7,7 +7,7 @@
  *   not written to.
  * - A commit is one transaction in the write-ahead log, which is flushed before it returns
  *   (synchronous=FULL).  The last revision is part of it.
- * - The connection locks the file from its first look until it closes
+ * - The connection locks the file from its first look at it until it closes
  *   (locking_mode=EXCLUSIVE), so there is one name server for a file.  A second one finds
  *   the lock taken and is refused without waiting.  The index of the log is in memory:
  *   there is no third file, and a killed name server leaves no lock behind.
@@ -53,14 +53,11 @@ static const char *const statement_texts[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
-    [PUT_LEASE] = "INSERT OR REPLACE INTO lease (id, key, instance, term_ms, sum)"
-                  " VALUES (?1, ?2, ?3, ?4, ?5)",
-    [PUT_NAME] = "INSERT OR REPLACE INTO name"
-                 " (name, lease, revision, record, key, signature, sum)"
-                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    [REMOVE_NAME] = "DELETE FROM name WHERE name = ?1",
-    [END_LEASE] = "DELETE FROM lease WHERE id = ?1",
-    [PUT_REVISION] = "INSERT OR REPLACE INTO meta (id, revision, sum) VALUES (1, ?1, ?2)",
+    [PUT_LEASE] = "REPLACE INTO lease VALUES (?, ?, ?, ?, ?)",
+    [PUT_NAME] = "REPLACE INTO name VALUES (?, ?, ?, ?, ?, ?, ?)",
+    [REMOVE_NAME] = "DELETE FROM name WHERE name = ?",
+    [END_LEASE] = "DELETE FROM lease WHERE id = ?",
+    [PUT_REVISION] = "REPLACE INTO meta VALUES (1, ?, ?)",
     [READ_LEASES] = "SELECT id, key, instance, term_ms, sum FROM lease",
     [READ_NAMES] = "SELECT name, lease, revision, record, key, signature, sum FROM name",
     [READ_REVISION] = "SELECT revision, sum FROM meta WHERE id = 1",
@@ -443,7 +440,8 @@ static const afar__store_ops sqlite_ops = {
     .close = close_store,
 };
 
-/* How this connection works.  It does not write the log back when it closes, until the
+/* How this connection works.  The lock is taken with the first look at the file, which
+ * is here: SQLite asks for the schema before it sets `synchronous`.  It does not write the log back when it closes, until the
  * file is known to be ours and whole. */
 static afar_code
 set_up(struct sqlite_store *store, afar_error *err)
@@ -475,8 +473,7 @@ make_tables(struct sqlite_store *store, afar_error *err)
     return execute(store, "COMMIT", err);
 }
 
-/* Whether it is ours to use; an empty file becomes ours.  The first of these questions
- * takes the lock. */
+/* Whether it is ours to use; an empty file becomes ours. */
 static afar_code
 identify(struct sqlite_store *store, afar_error *err)
 {

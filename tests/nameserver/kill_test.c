@@ -42,14 +42,14 @@ struct slot {
 /* One owner; its own thread's while a round runs, the main thread's in between. */
 struct owner {
     unsigned number;
+    uint32_t chance;
     pthread_t thread;
     afar_client *client;
     afar_names_v1_names *names;
     struct slot slots[SLOTS];
-    bool has_lease;
-    uint8_t lease[AFAR__LEASE_BYTES], epoch[AFAR__EPOCH_BYTES], nonce[AFAR__NONCE_BYTES];
     uint64_t sequence, generation;
-    uint32_t chance;
+    uint8_t lease[AFAR__LEASE_BYTES], epoch[AFAR__EPOCH_BYTES], nonce[AFAR__NONCE_BYTES];
+    bool has_lease;
 
     /* What was under way when the name server died. */
     enum act act;
@@ -406,6 +406,21 @@ compare(struct owner *owner, const struct found *found)
     owner->act = NOTHING;
 }
 
+static size_t
+place_of(const struct owner *owner, const Afar__Names__V1__Entry *entry)
+{
+    ProtobufCMessage *message = NULL;
+    afar_error err = AFAR_ERROR_INIT;
+    size_t place = 0;
+
+    CHECK_OK(afar__record_verify(entry->record, AFAR__PURPOSE_RECORD, &message, &err));
+    while (strcmp(((afar__record *)message)->name, owner->slots[place].name) != 0)
+        if (++place == SLOTS)
+            check_fail(__FILE__, __LINE__, "a name that nobody registered");
+    afar_message_free(message);
+    return place;
+}
+
 static bool
 look(struct owner *owner)
 {
@@ -424,17 +439,10 @@ look(struct owner *owner)
     CHECK(!reply->more);
     found.reply = reply;
     for (size_t i = 0; i < reply->n_entries; i++) {
-        ProtobufCMessage *message = NULL;
-        size_t place = 0;
+        size_t place = place_of(owner, reply->entries[i]);
 
-        CHECK_OK(
-            afar__record_verify(reply->entries[i]->record, AFAR__PURPOSE_RECORD, &message, &err));
-        while (place < SLOTS &&
-               strcmp(((afar__record *)message)->name, owner->slots[place].name) != 0)
-            place++;
-        CHECK(place < SLOTS && !found.entries[place]);
+        CHECK(!found.entries[place]);
         found.entries[place] = reply->entries[i];
-        afar_message_free(message);
     }
     compare(owner, &found);
     afar_message_free(reply);
