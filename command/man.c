@@ -11,30 +11,35 @@
 #include "command/paragraphs.h"
 #include "command/say.h"
 
-/* Text of which no character means anything to roff; `ticks` become bold. */
+/* Whether roff would take the line that begins here for a request. */
+static bool
+is_request(const char *text, int length)
+{
+    return length > 0 && (*text == '.' || *text == '\'');
+}
+
+/* Text of which no character means anything to roff; `ticks` become bold.  A sentence
+ * begins on a line of its own, which is how roff knows it. */
 static void
 roff_text(FILE *out, const char *text, int length)
 {
     bool bold = false;
 
-    if (length > 0 && (*text == '.' || *text == '\''))
+    if (is_request(text, length))
         fputs("\\&", out);
     for (int i = 0; i < length; i++) {
-        switch (text[i]) {
-        case '\\':
+        if (text[i] == '\\') {
             fputs("\\e", out);
-            break;
-        case '-':
+        } else if (text[i] == '-') {
             fputs("\\-", out);
-            break;
-        case '~':
+        } else if (text[i] == '~') {
             fputs("\\(ti", out);
-            break;
-        case '`':
+        } else if (text[i] == '`') {
             bold = !bold;
             fputs(bold ? "\\fB" : "\\fR", out);
-            break;
-        default:
+        } else if (text[i] == ' ' && i && text[i - 1] == '.') {
+            fputs(is_request(text + i + 1, length - i - 1) ? "\n\\&" : "\n", out);
+        } else {
             fputc(text[i], out);
         }
     }
@@ -204,7 +209,7 @@ man_program(FILE *out)
             continue;
         fputs(".TP\n\\fBafar ", out);
         roff(out, row->path);
-        fputs("\\fR ", out);
+        fputs(*row->operands ? "\\fR " : "\\fR", out);
         roff(out, row->operands);
         fputc('\n', out);
         roff(out, row->summary);

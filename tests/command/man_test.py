@@ -45,6 +45,11 @@ class ManTest(CommandTest):
         for page in pages():
             self.assertIn("EXIT STATUS", formatted(os.path.join(PAGES, page)))
 
+    def test_no_line_ends_with_a_space(self):
+        for page in pages():
+            with open(os.path.join(PAGES, page), encoding="utf-8") as file:
+                self.assertNotRegex(file.read(), r"[ \t]\n", page)
+
     @unittest.skipUnless(shutil.which("groff"), "groff is not installed")
     def test_what_is_wrong_is_seen(self):
         path = os.path.join(self.folder, "bad.1")
