@@ -355,6 +355,7 @@ take_lease(afar__talk *talk, const Afar__Names__V1__RegisterReply *reply, int64_
     talk->sequence = 0;
     talk->lease_number++;
     talk->has_lease = true;
+    talk->began = sent;
     set_term(talk, reply->lease_ms, sent);
 }
 
@@ -396,14 +397,17 @@ afar_code
 afar__talk_lookup_finish(afar__talk *talk, afar_future *future,
                          Afar__Names__V1__LookupReply **ret_reply, afar_error *err)
 {
+    Afar__Names__V1__LookupReply *reply = NULL;
     afar_error why = AFAR_ERROR_INIT;
-    afar_code code = afar_names_v1_names_lookup_await(future, AFAR_FOREVER, ret_reply, &why);
+    afar_code code = afar_names_v1_names_lookup_await(future, AFAR_FOREVER, &reply, &why);
 
     afar_future_close(future);
     if (code)
         return failed(talk, &why, err);
-    if ((*ret_reply)->entry)
-        return AFAR_OK;
-    afar_message_free(*ret_reply);
-    return nonsense(talk, "an entry of no use", err);
+    if (!reply->entry) {
+        afar_message_free(reply);
+        return nonsense(talk, "an entry of no use", err);
+    }
+    *ret_reply = reply;
+    return AFAR_OK;
 }

@@ -37,6 +37,7 @@ typedef struct afar__talk {
     uint8_t epoch[AFAR__EPOCH_BYTES];
     uint64_t sequence; /* the last one used */
     uint32_t term_ms;
+    int64_t began;
     int64_t renew; /* when it is to be renewed */
 } afar__talk;
 

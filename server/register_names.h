@@ -65,11 +65,11 @@ afar__wanted_free(afar__wanted *names);
 
 /* One more interface for a name.  RESOURCE_EXHAUSTED: no memory, or too many of them. */
 afar_code
-afar__wanted_add(afar__wanted *names, const char *name, const char *interface, afar_error *err);
+afar__wanted_add(afar__wanted *names, const char *text, const char *interface, afar_error *err);
 
 /* One less; what is not there is left alone. */
 void
-afar__wanted_remove(afar__wanted *names, const char *name, const char *interface);
+afar__wanted_remove(afar__wanted *names, const char *text, const char *interface);
 
 /* How many are wanted and not THERE. */
 size_t
@@ -122,9 +122,9 @@ afar__name_is_removed(afar__wanted *names, afar__name *name);
 
 /* ---- what the name server says ---- */
 
-/* The lease has lost that name; NULL if it is not THERE, else it is LOST. */
+/* The lease has lost the name `text`; NULL if it is not THERE, else it is LOST. */
 const afar__name *
-afar__wanted_lose(afar__wanted *names, const char *name);
+afar__wanted_lose(afar__wanted *names, const char *text);
 
 /* The lease is over: whatever was registered is due again. */
 void

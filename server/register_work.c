@@ -26,19 +26,20 @@
 #define MAX_BATCH_BYTES 6000 /* of the 8 KiB that may be signed */
 #define MAX_REFUSALS 3
 #define LAST_BACKOFF (5 * AFAR__SECOND)
-#define NONCE_AGE (30 * AFAR__SECOND) /* of the minute that it is good for */
-#define HELD_SHORT (1 * AFAR__SECOND) /* how often held names are tried: */
-#define HELD_LONG (5 * AFAR__SECOND)  /* the more there are, the less often */
+#define NONCE_AGE (30 * AFAR__SECOND)     /* of the minute that it is good for */
+#define SHORTEST_LEASE (AFAR__SECOND / 2) /* none ends as early as that */
+#define HELD_SHORT (1 * AFAR__SECOND)     /* how often held names are tried: */
+#define HELD_LONG (5 * AFAR__SECOND)      /* the more there are, the less often */
 #define HELD_EACH (5 * AFAR__MILLISECOND)
 
 /* A call under way. */
 struct call {
     afar__name *name; /* BUSY */
     afar_future *future;
-    bool is_lookup;
     uint64_t generation;
-    unsigned lease_number; /* of the lease that it is for; 0: for a new one */
     int64_t sent;
+    unsigned lease_number; /* of the lease that it is for; 0: for a new one */
+    bool is_lookup;
 };
 
 /* ---- how it goes: the name server ---- */
@@ -90,9 +91,13 @@ end_trouble(afar__register *registration)
     pthread_mutex_unlock(&registration->lock);
 }
 
+/* Once is a restart of the name server, and then there is no time to lose; a name server that
+ * forgets all the time is not to be told all the time. */
 static void
 lose_lease(afar__register *registration)
 {
+    bool was_short = afar__now() - registration->talk.began < SHORTEST_LEASE;
+    afar_error err = AFAR_ERROR_INIT;
     size_t count;
 
     afar__talk_forget(&registration->talk);
@@ -104,6 +109,12 @@ lose_lease(afar__register *registration)
         afar__log(AFAR_LOG_WARNING,
                   "the name server at %s has forgotten %zu names of ours: they are told anew",
                   registration->talk.address, count);
+    if (!was_short || registration->trouble)
+        return;
+    afar_fail(&err, AFAR_NOT_FOUND, "the name server at %s forgets a lease that is just made",
+              registration->talk.address);
+    went_wrong(registration, AFAR_NOT_FOUND, &err);
+    afar_error_clear(&err);
 }
 
 /* ---- how it goes: a name ---- */
@@ -169,7 +180,7 @@ registered_locked(afar__register *registration, const struct call *call, afar_co
     if (code == AFAR_OK && ours) {
         registration->is_news = true;
         afar__name_is_there(registration->names, name);
-    } else if (code == AFAR_OK || code == AFAR_NOT_FOUND) {
+    } else if (code == AFAR_OK || (code == AFAR_NOT_FOUND && call->lease_number)) {
         afar__name_again(registration->names, name, NULL);
     } else if (afar__talk_is_away(code)) {
         name->known = true;
@@ -196,7 +207,7 @@ looked_up_locked(afar__register *registration, const struct call *call, afar_cod
     if (code == AFAR_NOT_FOUND) {
         afar__log(AFAR_LOG_WARNING, "%s was removed by hand: it is left alone", name->name);
         afar__name_is_left(registration->names, name, by_hand);
-    } else if (code) {
+    } else if (code || !entry) {
         afar__name_look_again(registration->names, name);
     } else if (is_for_our_lease(registration, call) && entry->lease.len == sizeof talk->lease &&
                memcmp(entry->lease.data, talk->lease, sizeof talk->lease) == 0) {
@@ -408,13 +419,13 @@ renew(afar__register *registration)
 static size_t
 take_batch_locked(afar__register *registration, afar__name *batch[MAX_BATCH])
 {
-    const afar__name *next;
     size_t count = 0, bytes = 0;
 
-    while (count < MAX_BATCH && bytes < MAX_BATCH_BYTES &&
-           (next = afar__wanted_peek(registration->names, AFAR__NAME_UNWANTED)) != NULL) {
+    while (count < MAX_BATCH && bytes < MAX_BATCH_BYTES) {
         afar__name *name = afar__wanted_take(registration->names, AFAR__NAME_UNWANTED);
 
+        if (!name)
+            break;
         if (!name->known || !registration->talk.has_lease) {
             afar__name_is_removed(registration->names, name);
             continue;

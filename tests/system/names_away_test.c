@@ -54,6 +54,30 @@ TEST(no_name_server_is_told_with_its_address)
     CHECK(now_ms() - before < 5000);
 }
 
+TEST(a_name_server_at_a_unix_socket)
+{
+    afar_error err = AFAR_ERROR_INIT;
+    struct names_host host;
+    char address[200];
+
+    snprintf(address, sizeof address, "unix:%s/names", names_home());
+    names_host_open_at(&host, address, "memory");
+    CHECK_STR(host.address, address);
+    names_host_close(&host);
+    afar_server_options options = names_options(&host, 0);
+    afar_server *server = names_serve(&options, "x");
+    CHECK_FAILS(afar_server_registered(server, afar_after_ms(500), &err), AFAR_DEADLINE_EXCEEDED);
+    CHECK(strstr(err.message, "no name server at unix:"));
+    CHECK(strstr(err.message, "No such file or directory"));
+    afar_error_clear(&err);
+    names_host_reopen(&host, "memory");
+    check_registered(server);
+    CHECK(names_host_has(&host, "x"));
+    afar_server_close(server);
+    CHECK(!names_host_has(&host, "x"));
+    names_host_close(&host);
+}
+
 TEST(a_name_server_that_comes_later)
 {
     names_home();

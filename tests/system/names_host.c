@@ -39,7 +39,13 @@ start(struct names_host *host, const char *address, const char *store)
 void
 names_host_open(struct names_host *host, const char *store)
 {
-    start(host, TCP, store);
+    names_host_open_at(host, TCP, store);
+}
+
+void
+names_host_open_at(struct names_host *host, const char *address, const char *store)
+{
+    start(host, address, store);
     snprintf(host->address, sizeof host->address, "%s", afar_server_address(host->server));
 }
 

@@ -19,6 +19,10 @@ struct names_host {
 void
 names_host_open(struct names_host *host, const char *store);
 
+/* The same at a given address. */
+void
+names_host_open_at(struct names_host *host, const char *address, const char *store);
+
 /* Starts it again at the address that it had. */
 void
 names_host_reopen(struct names_host *host, const char *store);

@@ -229,7 +229,7 @@ TEST(two_race_and_one_has_it)
     for (int round = 0; round < ROUNDS; round++) {
         test_probe *probe = make_probe(&echo_methods, NULL, AFAR_SERIAL);
         afar_server *racers[2];
-        char name[16];
+        char name[32];
 
         snprintf(name, sizeof name, "race/%d", round);
         for (int i = 0; i < 2; i++)
