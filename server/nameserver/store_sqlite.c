@@ -31,8 +31,6 @@
 
 #define APPLICATION_ID 0x61666172 /* "afar" */
 #define SCHEMA_VERSION 1
-#define NUMBER_TEXT_(number) #number
-#define NUMBER_TEXT(number) NUMBER_TEXT_(number)
 
 enum statement {
     BEGIN,
@@ -75,9 +73,8 @@ static const char schema[] =
     " name TEXT NOT NULL PRIMARY KEY, lease BLOB NOT NULL, revision INTEGER NOT NULL,"
     " record BLOB NOT NULL, key BLOB NOT NULL, signature BLOB NOT NULL, sum INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;"
-    "PRAGMA application_id = " NUMBER_TEXT(APPLICATION_ID) ";"
-                                                           "PRAGMA user_version = " NUMBER_TEXT(
-                                                               SCHEMA_VERSION) ";";
+    "PRAGMA application_id = 0x61666172;" /* APPLICATION_ID */
+    "PRAGMA user_version = 1;";           /* SCHEMA_VERSION */
 
 struct sqlite_store {
     afar__store store; /* first: this is one */

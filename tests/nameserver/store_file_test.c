@@ -241,7 +241,7 @@ TEST(store_of_a_newer_afar_is_left_alone)
 
     place_make(&place);
     make_store(&place, &model, 10);
-    run_sql(place.path, "PRAGMA user_version = 2; ALTER TABLE lease ADD COLUMN shoe TEXT");
+    run_sql(place.path, "PRAGMA user_version = 2; CREATE TABLE shoe (size INTEGER)");
     before = read_image(place.path);
     check_refused(place.path, AFAR_FAILED_PRECONDITION, "newer afar");
     check_untouched(place.path, &before);
