@@ -171,6 +171,8 @@ TEST(a_name_server_that_is_silent)
 
     begin();
     client = client_of(&fake, NULL);
+    check_refused(client, "b", AFAR_NOT_FOUND,
+                  text_of("b: nobody has registered it (name server %s)", fake.address));
     fake_hold(&fake, true);
     CHECK_FAILS(client_thing_open(client, "a", afar_after_ms(100), &thing, &err), AFAR_UNAVAILABLE);
     CHECK_STR(err.message, text_of("a: no answer from the name server %s in time", fake.address));
