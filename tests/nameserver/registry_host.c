@@ -38,6 +38,7 @@ static struct gate {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     bool held, broken, waits;
+    void (*at_commit)(void);
     int commits;
     int changes[4];
 } gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
@@ -68,6 +69,8 @@ gate_commit(afar__store *store, const afar__change *changes, size_t count, uint6
         pthread_cond_wait(&gate.changed, &gate.lock);
     gate.waits = false;
     broken = gate.broken;
+    if (gate.at_commit)
+        gate.at_commit();
     gate.commits++;
     memset(gate.changes, 0, sizeof gate.changes);
     for (size_t i = 0; i < count; i++)
@@ -120,6 +123,14 @@ void
 gate_break(bool broken)
 {
     gate_set(&gate.broken, broken);
+}
+
+void
+gate_at_commit(void (*fn)(void))
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.at_commit = fn;
+    pthread_mutex_unlock(&gate.lock);
 }
 
 void

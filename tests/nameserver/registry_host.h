@@ -33,6 +33,9 @@ void
 gate_release(void);
 void
 gate_break(bool broken);
+/* Runs `fn` on the writer with each commit. */
+void
+gate_at_commit(void (*fn)(void));
 /* Waits until a commit waits at the gate. */
 void
 gate_wait(void);
