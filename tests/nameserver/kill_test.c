@@ -1,7 +1,7 @@
 /* The name server is killed in the middle of writes, again and again, and started on the
  * same file: `afar names serve`, as people run it.
  *
- * Four owners, a thread and a connection each, register, change and remove names without
+ * Owners, a thread and a connection each, register, change and remove names without
  * a pause.  Each knows what was acknowledged, and the one change that was under way when
  * the name server died.  When it is back every owner lists its names: what was acknowledged
  * is there as it was, what was removed is gone, the change under way happened wholly or
@@ -25,8 +25,8 @@
 #include "runtime/clock.h"
 #include "store_model.h"
 
-#define ROUNDS 100
-#define OWNERS 4
+#define ROUNDS 25 /* of each of four tests */
+#define MOST_OWNERS 4
 #define SLOTS 6
 #define TERM_MS 60000
 #define PATIENCE_MS 10000
@@ -59,6 +59,8 @@ struct owner {
 
 static struct {
     struct place place;
+    struct owner owners[MOST_OWNERS];
+    size_t owner_count;
     afar_node *node;
     char address[64];
     pid_t server;
@@ -523,57 +525,79 @@ wait_changes(int count)
     pthread_mutex_unlock(&world.lock);
 }
 
+/* Kills after that many changes; none: everybody looks, in peace. */
 static void
-run_round(struct owner *owners, int changes)
+run_round(int changes)
 {
     world.done = 0;
     world.last = changes == 0;
     start_server();
-    for (size_t i = 0; i < OWNERS; i++)
-        CHECK(pthread_create(&owners[i].thread, NULL, run_owner, &owners[i]) == 0);
+    for (size_t i = 0; i < world.owner_count; i++)
+        CHECK(pthread_create(&world.owners[i].thread, NULL, run_owner, &world.owners[i]) == 0);
     if (!world.last) {
         wait_changes(changes);
         kill_server();
     }
-    for (size_t i = 0; i < OWNERS; i++) {
-        CHECK(pthread_join(owners[i].thread, NULL) == 0);
-        world.unfinished += owners[i].act != NOTHING;
+    for (size_t i = 0; i < world.owner_count; i++) {
+        CHECK(pthread_join(world.owners[i].thread, NULL) == 0);
+        world.unfinished += world.owners[i].act != NOTHING;
     }
     if (world.last)
         kill_server();
 }
 
 static void
-prepare_owners(struct owner *owners)
+prepare_owner(struct owner *owner, unsigned number)
 {
-    for (unsigned i = 0; i < OWNERS; i++) {
-        owners[i].number = i;
-        owners[i].chance = i;
-        for (unsigned slot = 0; slot < SLOTS; slot++)
-            snprintf(owners[i].slots[slot].name, sizeof owners[i].slots[slot].name,
-                     "owner-%u/slot-%u", i, slot);
-    }
+    owner->number = number;
+    owner->chance = number;
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        snprintf(owner->slots[slot].name, sizeof owner->slots[slot].name, "owner-%u/slot-%u",
+                 number, slot);
 }
 
-TEST(killed_name_server_keeps_what_it_acknowledged)
+/* Each name server lives for `least` to `most` changes. */
+static void
+run_rounds(size_t owners, int least, int most)
 {
-    static struct owner owners[OWNERS];
     afar_error err = AFAR_ERROR_INIT;
     afar__store *store = NULL;
 
     place_make(&world.place);
     CHECK_OK(afar_node_open(NULL, &world.node, &err));
-    prepare_owners(owners);
+    world.owner_count = owners;
+    for (unsigned i = 0; i < owners; i++)
+        prepare_owner(&world.owners[i], i);
     for (int i = 0; i < ROUNDS; i++)
-        run_round(owners, 1 + i * 7 % 23);
-    CHECK(world.unfinished > ROUNDS);
-    run_round(owners, 0);
-    for (size_t i = 0; i < OWNERS; i++)
-        forget(&owners[i], 0, SLOTS);
+        run_round(least + i * 7 % (most - least + 1));
+    CHECK(world.unfinished >= ROUNDS / 2);
+    run_round(0);
+    for (size_t i = 0; i < owners; i++)
+        forget(&world.owners[i], 0, SLOTS);
 
     CHECK_OK(afar__store_open(world.place.path, &store, &err));
     CHECK(model_revision(store) >= atomic_load(&world.revision));
     store->ops->close(store);
     afar_node_close(world.node);
     place_remove(&world.place);
+}
+
+TEST(killed_with_its_first_changes)
+{
+    run_rounds(4, 1, 3);
+}
+
+TEST(killed_among_changes)
+{
+    run_rounds(4, 5, 30);
+}
+
+TEST(killed_after_many_changes)
+{
+    run_rounds(4, 60, 90);
+}
+
+TEST(killed_with_changes_one_by_one)
+{
+    run_rounds(1, 1, 12);
 }

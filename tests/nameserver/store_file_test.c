@@ -358,7 +358,7 @@ TEST(damaged_log_loses_whole_commits_at_its_end)
     good = read_image(place.path);
     log = read_image(wal);
     store->ops->close(store);
-    for (size_t i = 0; i < log.length; i += i < 100 ? 3 : 509) {
+    for (size_t i = 0; i < log.length; i += i < 100 ? 3 : 1021) {
         write_image(place.path, good.bytes, good.length);
         write_image(wal, log.bytes, i);
         CHECK(!notices(place.path, &model, true, i));

@@ -155,6 +155,49 @@ TEST(each_commit_is_there_after_reopening)
     place_remove(&place);
 }
 
+static afar_code
+take_lease(void *arg, const afar__stored_lease *lease, afar_error *err)
+{
+    (void)arg;
+    (void)lease;
+    (void)err;
+    return AFAR_OK;
+}
+
+static afar_code
+take_few_names(void *arg, const afar__stored_name *name, afar_error *err)
+{
+    int *left = arg;
+
+    return (*left)-- > 0 ? AFAR_OK
+                         : afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no room for %s", name->name);
+}
+
+/* Who reads may have enough; the store goes on. */
+TEST(reader_that_fails_ends_loading)
+{
+    afar_error err = AFAR_ERROR_INIT;
+    int left = 7;
+    afar__store_reader reader = { take_lease, take_few_names, &left };
+    uint64_t revision = 5;
+    struct place place;
+    struct model model;
+    afar__store *store;
+
+    place_make(&place);
+    store = open_new(&place, &model, 30, 5);
+    CHECK_OK(model_fill(&model, store, &err));
+    CHECK_FAILS(store->ops->load(store, &reader, &revision, &err), AFAR_RESOURCE_EXHAUSTED);
+    CHECK(strstr(err.message, "no room for part-"));
+    CHECK_INT(left, -1);
+    CHECK_INT(revision, 5);
+    commit_times(&model, store, 3);
+    check_holds(store, &model);
+    close_it(store);
+    afar_error_clear(&err);
+    place_remove(&place);
+}
+
 /* Exits in a child without closing: nothing is written back from the log. */
 TEST(commits_are_there_without_closing)
 {
