@@ -5,152 +5,15 @@
  *
  * Labels: concurrent */
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "server/nameserver/service.h"
-
 #include "check.h"
-#include "claim.h"
+#include "folder.h"
+#include "host.h"
 
 #define NAME "bank/alice"
 #define SECOND INT64_C(1000000000)
-
-static _Atomic int64_t now = 1000 * SECOND;
-
-static int64_t
-read_now(void)
-{
-    return now;
-}
-
-/* ---- a name server, and what is asked of it ---- */
-
-struct host {
-    afar__registry *registry;
-    afar_names_v1_names *names;
-};
-
-static void
-host_open(struct host *host)
-{
-    const afar__registry_options options = { .now_ns = read_now };
-    afar_error err = AFAR_ERROR_INIT;
-    afar__store *store = NULL;
-    afar_object *object = NULL;
-
-    CHECK_OK(afar__store_open("memory", &store, &err));
-    CHECK_OK(afar__registry_open(store, &options, &host->registry, &err));
-    CHECK_OK(afar__names_service_new(host->registry, &object, &err));
-    host->names = (afar_names_v1_names *)object;
-}
-
-static void
-host_close(struct host *host)
-{
-    afar_names_v1_names_close(host->names);
-    afar__registry_close(host->registry);
-}
-
-static afar_deadline
-soon(void)
-{
-    return afar_after_ms(15000);
-}
-
-/* What is put into a claim. */
-struct challenge {
-    uint8_t nonce[NONCE_BYTES];
-    uint8_t epoch[AFAR__EPOCH_BYTES];
-};
-
-static struct challenge
-challenge(const struct host *host)
-{
-    Afar__Names__V1__ChallengeRequest request = AFAR__NAMES__V1__CHALLENGE_REQUEST__INIT;
-    Afar__Names__V1__ChallengeReply *reply = NULL;
-    afar_error err = AFAR_ERROR_INIT;
-    struct challenge made;
-
-    CHECK_OK(afar_names_v1_names_challenge(host->names, &request, soon(), &reply, &err));
-    CHECK_INT(reply->nonce.len, sizeof made.nonce);
-    CHECK_INT(reply->epoch.len, sizeof made.epoch);
-    memcpy(made.nonce, reply->nonce.data, sizeof made.nonce);
-    memcpy(made.epoch, reply->epoch.data, sizeof made.epoch);
-    afar_message_free(reply);
-    return made;
-}
-
-/* `held` gets the lease; it may be NULL. */
-static afar_code
-send_record(const struct host *host, afar__signed *record, struct held *held, afar_error *err)
-{
-    Afar__Names__V1__RegisterRequest request = AFAR__NAMES__V1__REGISTER_REQUEST__INIT;
-    Afar__Names__V1__RegisterReply *reply = NULL;
-    afar_code code;
-
-    request.record = record;
-    code = afar_names_v1_names_register_(host->names, &request, soon(), &reply, err);
-    if (!code && held) {
-        memcpy(held->lease, reply->lease.data, sizeof held->lease);
-        memcpy(held->epoch, reply->epoch.data, sizeof held->epoch);
-    }
-    afar_message_free(reply);
-    return code;
-}
-
-static afar_code
-send_renewal(const struct host *host, afar__signed *renewal, afar_error *err)
-{
-    Afar__Names__V1__RenewRequest request = AFAR__NAMES__V1__RENEW_REQUEST__INIT;
-    Afar__Names__V1__RenewReply *reply = NULL;
-    afar_code code;
-
-    request.renewal = renewal;
-    code = afar_names_v1_names_renew(host->names, &request, soon(), &reply, err);
-    afar_message_free(reply);
-    return code;
-}
-
-static afar_code
-send_removal(const struct host *host, afar__signed *removal, afar_error *err)
-{
-    Afar__Names__V1__UnregisterRequest request = AFAR__NAMES__V1__UNREGISTER_REQUEST__INIT;
-    Afar__Names__V1__UnregisterReply *reply = NULL;
-    afar_code code;
-
-    request.removal = removal;
-    code = afar_names_v1_names_unregister(host->names, &request, soon(), &reply, err);
-    afar_message_free(reply);
-    return code;
-}
-
-/* The generation of the record that the name has, or 0. */
-static uint64_t
-generation_of(const struct host *host, const char *name, const afar_key *owner)
-{
-    Afar__Names__V1__LookupRequest request = AFAR__NAMES__V1__LOOKUP_REQUEST__INIT;
-    Afar__Names__V1__LookupReply *reply = NULL;
-    ProtobufCMessage *record = NULL;
-    afar_error err = AFAR_ERROR_INIT;
-    uint64_t generation;
-    afar_code code;
-
-    request.name = (char *)name;
-    code = afar_names_v1_names_lookup(host->names, &request, soon(), &reply, &err);
-    if (code) {
-        CHECK_INT(code, AFAR_NOT_FOUND);
-        afar_error_clear(&err);
-        return 0;
-    }
-    CHECK_OK(afar__record_verify(reply->entry->record, AFAR__PURPOSE_RECORD, &record, &err));
-    CHECK(memcmp(afar__record_key(reply->entry->record), owner->public, 32) == 0);
-    generation = ((afar__record *)record)->generation;
-    afar_message_free(record);
-    afar_message_free(reply);
-    return generation;
-}
 
 /* ---- a scene: NAME is alice's, and mallory listens ---- */
 
@@ -172,21 +35,27 @@ claim_by(const afar_key *key, uint64_t generation, const struct challenge *chall
 }
 
 static void
-scene_open(struct scene *scene)
+scene_open_in(struct scene *scene, const char *where)
 {
     afar_error err = AFAR_ERROR_INIT;
     struct challenge fresh;
     struct claim claim;
 
     memset(scene, 0, sizeof *scene);
-    host_open(&scene->host);
+    host_open(&scene->host, where);
     scene->alice = claim_key(1);
     scene->mallory = claim_key(2);
-    fresh = challenge(&scene->host);
+    fresh = host_challenge(&scene->host);
     claim = claim_by(scene->alice, 10, &fresh);
     scene->heard = claim_sign(&claim);
     scene->held.key = scene->alice;
-    CHECK_OK(send_record(&scene->host, scene->heard, &scene->held, &err));
+    CHECK_OK(host_register(&scene->host, scene->heard, &scene->held, &err));
+}
+
+static void
+scene_open(struct scene *scene)
+{
+    scene_open_in(scene, "memory");
 }
 
 static void
@@ -202,7 +71,7 @@ scene_close(struct scene *scene)
 static void
 check_unharmed(const struct scene *scene)
 {
-    CHECK_INT(generation_of(&scene->host, NAME, scene->alice), 10);
+    CHECK_INT(host_generation(&scene->host, NAME, scene->alice), 10);
 }
 
 static void
@@ -222,7 +91,7 @@ check_record_refused(const struct scene *scene, const struct claim *claim, afar_
     afar__signed *record = claim_sign(claim);
     afar_error err = AFAR_ERROR_INIT;
 
-    check_error(send_record(&scene->host, record, NULL, &err), &err, expected, part);
+    check_error(host_register(&scene->host, record, NULL, &err), &err, expected, part);
     afar__record_free(record);
     afar_error_clear(&err);
 }
@@ -234,7 +103,7 @@ check_renewal_refused(const struct scene *scene, afar__signed *renewal, afar_cod
 {
     afar_error err = AFAR_ERROR_INIT;
 
-    check_error(send_renewal(&scene->host, renewal, &err), &err, expected, part);
+    check_error(host_renew(&scene->host, renewal, &err), &err, expected, part);
     afar__record_free(renewal);
     afar_error_clear(&err);
 }
@@ -245,7 +114,7 @@ check_removal_refused(const struct scene *scene, afar__signed *removal, afar_cod
 {
     afar_error err = AFAR_ERROR_INIT;
 
-    check_error(send_removal(&scene->host, removal, &err), &err, expected, part);
+    check_error(host_unregister(&scene->host, removal, &err), &err, expected, part);
     afar__record_free(removal);
     afar_error_clear(&err);
 }
@@ -258,7 +127,7 @@ renew(struct scene *scene)
 
     scene->held.sequence++;
     renewal = claim_renewal(&scene->held);
-    CHECK_OK(send_renewal(&scene->host, renewal, &err));
+    CHECK_OK(host_renew(&scene->host, renewal, &err));
     afar__record_free(renewal);
 }
 
@@ -270,9 +139,9 @@ leave(struct scene *scene)
 
     scene->held.sequence++;
     removal = claim_removal(&scene->held, NULL);
-    CHECK_OK(send_removal(&scene->host, removal, &err));
+    CHECK_OK(host_unregister(&scene->host, removal, &err));
     afar__record_free(removal);
-    CHECK_INT(generation_of(&scene->host, NAME, scene->alice), 0);
+    CHECK_INT(host_generation(&scene->host, NAME, scene->alice), 0);
 }
 
 /* ---- said again ---- */
@@ -283,13 +152,13 @@ TEST(a_registration_said_again)
     afar_error err = AFAR_ERROR_INIT;
 
     scene_open(&scene);
-    check_error(send_record(&scene.host, scene.heard, NULL, &err), &err, AFAR_ALREADY_EXISTS,
+    check_error(host_register(&scene.host, scene.heard, NULL, &err), &err, AFAR_ALREADY_EXISTS,
                 NAME " is held by another lease of its key");
     check_unharmed(&scene);
     leave(&scene);
-    check_error(send_record(&scene.host, scene.heard, NULL, &err), &err, AFAR_FAILED_PRECONDITION,
+    check_error(host_register(&scene.host, scene.heard, NULL, &err), &err, AFAR_FAILED_PRECONDITION,
                 "the generation 10 of " NAME " is not higher than 10, that of its last record");
-    CHECK_INT(generation_of(&scene.host, NAME, scene.alice), 0);
+    CHECK_INT(host_generation(&scene.host, NAME, scene.alice), 0);
     scene_close(&scene);
     afar_error_clear(&err);
 }
@@ -300,14 +169,14 @@ TEST(a_registration_said_again_after_the_lease_is_over)
     afar_error err = AFAR_ERROR_INIT;
 
     scene_open(&scene);
-    now += 20 * SECOND;
-    CHECK_INT(generation_of(&scene.host, NAME, scene.alice), 0);
-    check_error(send_record(&scene.host, scene.heard, NULL, &err), &err, AFAR_FAILED_PRECONDITION,
+    host_now += 20 * SECOND;
+    CHECK_INT(host_generation(&scene.host, NAME, scene.alice), 0);
+    check_error(host_register(&scene.host, scene.heard, NULL, &err), &err, AFAR_FAILED_PRECONDITION,
                 "the generation 10 of " NAME " is not higher than 10");
-    now += 41 * SECOND;
-    check_error(send_record(&scene.host, scene.heard, NULL, &err), &err, AFAR_FAILED_PRECONDITION,
+    host_now += 41 * SECOND;
+    check_error(host_register(&scene.host, scene.heard, NULL, &err), &err, AFAR_FAILED_PRECONDITION,
                 "the nonce for " NAME " is 61 s old, at most 60 are allowed");
-    CHECK_INT(generation_of(&scene.host, NAME, scene.alice), 0);
+    CHECK_INT(host_generation(&scene.host, NAME, scene.alice), 0);
     scene_close(&scene);
     afar_error_clear(&err);
 }
@@ -339,12 +208,12 @@ TEST(a_renewal_said_again_keeps_nothing_alive)
 
     scene_open(&scene);
     renew(&scene);
-    now += 14 * SECOND;
+    host_now += 14 * SECOND;
     check_renewal_refused(&scene, claim_renewal(&scene.held), AFAR_FAILED_PRECONDITION,
                           "the sequence number 1 is not higher than 1");
     check_unharmed(&scene);
-    now += 2 * SECOND;
-    CHECK_INT(generation_of(&scene.host, NAME, scene.alice), 0);
+    host_now += 2 * SECOND;
+    CHECK_INT(host_generation(&scene.host, NAME, scene.alice), 0);
     scene_close(&scene);
 }
 
@@ -360,13 +229,13 @@ TEST(a_removal_said_again)
     scene_open(&scene);
     leave(&scene);
     gone = scene.held;
-    fresh = challenge(&scene.host);
+    fresh = host_challenge(&scene.host);
     claim = claim_by(scene.alice, 11, &fresh);
     again = claim_sign(&claim);
-    CHECK_OK(send_record(&scene.host, again, &scene.held, &err));
+    CHECK_OK(host_register(&scene.host, again, &scene.held, &err));
     check_removal_refused(&scene, claim_removal(&gone, NULL), AFAR_NOT_FOUND,
                           "this key has no such lease, or it is over");
-    CHECK_INT(generation_of(&scene.host, NAME, scene.alice), 11);
+    CHECK_INT(host_generation(&scene.host, NAME, scene.alice), 11);
     afar__record_free(again);
     scene_close(&scene);
 }
@@ -381,25 +250,25 @@ TEST(a_removal_of_one_name_said_again)
     afar_error err = AFAR_ERROR_INIT;
 
     scene_open(&scene);
-    fresh = challenge(&scene.host);
+    fresh = host_challenge(&scene.host);
     claim = claim_by(scene.alice, 1, &fresh);
     claim.name = "bank/alice2";
     claim.lease = scene.held.lease;
     record = claim_sign(&claim);
-    CHECK_OK(send_record(&scene.host, record, NULL, &err));
+    CHECK_OK(host_register(&scene.host, record, NULL, &err));
     afar__record_free(record);
     scene.held.sequence = 1;
     removal = claim_removal(&scene.held, "bank/alice2");
-    CHECK_OK(send_removal(&scene.host, removal, &err));
-    CHECK_INT(generation_of(&scene.host, "bank/alice2", scene.alice), 0);
+    CHECK_OK(host_unregister(&scene.host, removal, &err));
+    CHECK_INT(host_generation(&scene.host, "bank/alice2", scene.alice), 0);
     check_unharmed(&scene);
     claim.generation = 2;
     record = claim_sign(&claim);
-    CHECK_OK(send_record(&scene.host, record, NULL, &err));
+    CHECK_OK(host_register(&scene.host, record, NULL, &err));
     afar__record_free(record);
     check_removal_refused(&scene, removal, AFAR_FAILED_PRECONDITION,
                           "the sequence number 1 is not higher than 1");
-    CHECK_INT(generation_of(&scene.host, "bank/alice2", scene.alice), 2);
+    CHECK_INT(host_generation(&scene.host, "bank/alice2", scene.alice), 2);
     scene_close(&scene);
 }
 
@@ -433,7 +302,7 @@ TEST(a_stale_number_is_told_the_right_one)
     scene.held.sequence = 6;
     renew(&scene);
     renewal = claim_renewal(&scene.held);
-    CHECK_INT(send_renewal(&scene.host, renewal, &err), AFAR_FAILED_PRECONDITION);
+    CHECK_INT(host_renew(&scene.host, renewal, &err), AFAR_FAILED_PRECONDITION);
     stale = afar_names_v1_stale_of(&err);
     CHECK(stale != NULL);
     CHECK_INT(stale->sequence, 7);
@@ -441,6 +310,40 @@ TEST(a_stale_number_is_told_the_right_one)
     CHECK(memcmp(stale->epoch.data, scene.held.epoch, AFAR__EPOCH_BYTES) == 0);
     afar__record_free(renewal);
     scene_close(&scene);
+    afar_error_clear(&err);
+}
+
+/* The leases and names are there again; nothing that was said before counts. */
+TEST(a_name_server_that_has_started_anew)
+{
+    struct scene scene;
+    struct challenge fresh;
+    struct held before;
+    char where[300];
+    afar_error err = AFAR_ERROR_INIT;
+
+    folder_open();
+    scene_open_in(&scene, folder_path("names.db", where));
+    renew(&scene);
+    before = scene.held;
+    before.sequence++;
+    host_close(&scene.host);
+    host_open(&scene.host, where);
+    check_unharmed(&scene);
+    check_renewal_refused(&scene, claim_renewal(&before), AFAR_FAILED_PRECONDITION,
+                          "the epoch is not that of the name server, which has started anew");
+    check_removal_refused(&scene, claim_removal(&before, NULL), AFAR_FAILED_PRECONDITION,
+                          "the epoch is not that of the name server, which has started anew");
+    check_error(host_register(&scene.host, scene.heard, NULL, &err), &err, AFAR_FAILED_PRECONDITION,
+                "the nonce for " NAME " is not one of this name server since it started");
+    check_unharmed(&scene);
+    fresh = host_challenge(&scene.host);
+    memcpy(scene.held.epoch, fresh.epoch, sizeof fresh.epoch);
+    scene.held.sequence = 0; /* counted from the start */
+    renew(&scene);
+    leave(&scene);
+    scene_close(&scene);
+    folder_close();
     afar_error_clear(&err);
 }
 
@@ -457,14 +360,14 @@ TEST(another_key_cannot_take_a_live_name)
     char part[200];
 
     scene_open(&scene);
-    fresh = challenge(&scene.host);
+    fresh = host_challenge(&scene.host);
     claim = claim_by(scene.mallory, 1000, &fresh);
     snprintf(part, sizeof part, NAME " is held by the key %s; its lease has 15 s left",
              afar_key_public(scene.alice));
     check_record_refused(&scene, &claim, AFAR_ALREADY_EXISTS, part);
     claim.take_over = true;
     record = claim_sign(&claim);
-    check_error(send_record(&scene.host, record, NULL, &err), &err, AFAR_ALREADY_EXISTS, part);
+    check_error(host_register(&scene.host, record, NULL, &err), &err, AFAR_ALREADY_EXISTS, part);
     held = afar_names_v1_held_of(&err);
     CHECK(held != NULL);
     CHECK_INT(held->key.len, AFAR__PUBLIC_BYTES);
@@ -483,7 +386,7 @@ TEST(another_key_cannot_join_a_lease)
     struct claim claim;
 
     scene_open(&scene);
-    fresh = challenge(&scene.host);
+    fresh = host_challenge(&scene.host);
     claim = claim_by(scene.mallory, 1000, &fresh);
     claim.lease = scene.held.lease;
     check_record_refused(&scene, &claim, AFAR_NOT_FOUND, "this key has no such lease");
@@ -492,7 +395,7 @@ TEST(another_key_cannot_join_a_lease)
     claim.name = NAME;
     claim.take_over = true;
     check_record_refused(&scene, &claim, AFAR_NOT_FOUND, "this key has no such lease");
-    CHECK_INT(generation_of(&scene.host, "bank/mallory", scene.mallory), 0);
+    CHECK_INT(host_generation(&scene.host, "bank/mallory", scene.mallory), 0);
     check_unharmed(&scene);
     scene_close(&scene);
 }
@@ -528,14 +431,14 @@ TEST(a_removal_of_names_of_another_lease)
     afar__signed *record, *removal;
 
     scene_open(&scene);
-    fresh = challenge(&scene.host);
+    fresh = host_challenge(&scene.host);
     claim = claim_by(scene.mallory, 1, &fresh);
     claim.name = "bank/mallory";
     record = claim_sign(&claim);
-    CHECK_OK(send_record(&scene.host, record, &own, &err));
+    CHECK_OK(host_register(&scene.host, record, &own, &err));
     own.key = scene.mallory;
     removal = claim_removal(&own, NAME);
-    CHECK_OK(send_removal(&scene.host, removal, &err)); /* it is not counted */
+    CHECK_OK(host_unregister(&scene.host, removal, &err)); /* it is not counted */
     check_unharmed(&scene);
     afar__record_free(record);
     afar__record_free(removal);
@@ -552,16 +455,16 @@ TEST(parts_put_together)
     afar_error err = AFAR_ERROR_INIT;
 
     scene_open(&scene);
-    fresh = challenge(&scene.host);
+    fresh = host_challenge(&scene.host);
     claim = claim_by(scene.mallory, 1000, &fresh);
     record = claim_sign(&claim);
     mixed = afar__record_copy(record);
     memcpy(mixed->key.data, scene.alice->public, AFAR__PUBLIC_BYTES);
-    check_error(send_record(&scene.host, mixed, NULL, &err), &err, AFAR_UNAUTHENTICATED,
+    check_error(host_register(&scene.host, mixed, NULL, &err), &err, AFAR_UNAUTHENTICATED,
                 "the signature of a record is not that of the key ");
     memcpy(mixed->key.data, scene.mallory->public, AFAR__PUBLIC_BYTES);
     memcpy(mixed->signature.data, scene.heard->signature.data, AFAR__SIGNATURE_BYTES);
-    check_error(send_record(&scene.host, mixed, NULL, &err), &err, AFAR_UNAUTHENTICATED,
+    check_error(host_register(&scene.host, mixed, NULL, &err), &err, AFAR_UNAUTHENTICATED,
                 "the signature of a record is not that of the key ");
     check_unharmed(&scene);
     afar__record_free(record);
@@ -580,13 +483,13 @@ TEST(one_purpose_for_another)
     scene.held.sequence = 5;
     renewal = claim_renewal(&scene.held);
     removal = claim_removal(&scene.held, NULL);
-    check_error(send_removal(&scene.host, renewal, &err), &err, AFAR_UNAUTHENTICATED,
+    check_error(host_unregister(&scene.host, renewal, &err), &err, AFAR_UNAUTHENTICATED,
                 "the signature of a removal is not that of the key ");
-    check_error(send_renewal(&scene.host, removal, &err), &err, AFAR_UNAUTHENTICATED,
+    check_error(host_renew(&scene.host, removal, &err), &err, AFAR_UNAUTHENTICATED,
                 "the signature of a renewal is not that of the key ");
-    check_error(send_record(&scene.host, renewal, NULL, &err), &err, AFAR_UNAUTHENTICATED,
+    check_error(host_register(&scene.host, renewal, NULL, &err), &err, AFAR_UNAUTHENTICATED,
                 "the signature of a record is not that of the key ");
-    check_error(send_renewal(&scene.host, scene.heard, &err), &err, AFAR_UNAUTHENTICATED,
+    check_error(host_renew(&scene.host, scene.heard, &err), &err, AFAR_UNAUTHENTICATED,
                 "the signature of a renewal is not that of the key ");
     check_unharmed(&scene);
     afar__record_free(renewal);
@@ -606,7 +509,7 @@ TEST(the_same_key_takes_over_only_if_it_says_so)
     afar_error err = AFAR_ERROR_INIT;
 
     scene_open(&scene);
-    fresh = challenge(&scene.host);
+    fresh = host_challenge(&scene.host);
     claim = claim_by(scene.alice, 11, &fresh);
     check_record_refused(&scene, &claim, AFAR_ALREADY_EXISTS,
                          NAME " is held by another lease of its key");
@@ -618,8 +521,8 @@ TEST(the_same_key_takes_over_only_if_it_says_so)
     check_unharmed(&scene);
     claim.generation = 11;
     record = claim_sign(&claim);
-    CHECK_OK(send_record(&scene.host, record, NULL, &err));
-    CHECK_INT(generation_of(&scene.host, NAME, scene.alice), 11);
+    CHECK_OK(host_register(&scene.host, record, NULL, &err));
+    CHECK_INT(host_generation(&scene.host, NAME, scene.alice), 11);
     afar__record_free(record);
     scene_close(&scene);
 }
@@ -634,12 +537,12 @@ TEST(a_free_name_may_get_another_owner)
 
     scene_open(&scene);
     leave(&scene);
-    fresh = challenge(&scene.host);
+    fresh = host_challenge(&scene.host);
     claim = claim_by(scene.mallory, 1, &fresh);
     record = claim_sign(&claim);
-    CHECK_OK(send_record(&scene.host, record, NULL, &err));
-    CHECK_INT(generation_of(&scene.host, NAME, scene.mallory), 1);
-    check_error(send_record(&scene.host, scene.heard, NULL, &err), &err, AFAR_ALREADY_EXISTS,
+    CHECK_OK(host_register(&scene.host, record, NULL, &err));
+    CHECK_INT(host_generation(&scene.host, NAME, scene.mallory), 1);
+    check_error(host_register(&scene.host, scene.heard, NULL, &err), &err, AFAR_ALREADY_EXISTS,
                 NAME " is held by the key ");
     afar__record_free(record);
     scene_close(&scene);
@@ -657,16 +560,16 @@ TEST(a_nonce_that_is_too_old)
     afar__signed *record;
 
     scene_open(&scene);
-    fresh = challenge(&scene.host);
+    fresh = host_challenge(&scene.host);
     claim = claim_by(scene.alice, 1, &fresh);
     claim.name = "bank/late";
-    now += 61 * SECOND;
+    host_now += 61 * SECOND;
     check_record_refused(&scene, &claim, AFAR_FAILED_PRECONDITION,
                          "the nonce for bank/late is 61 s old, at most 60 are allowed; ask for a "
                          "new one");
-    now -= SECOND;
+    host_now -= SECOND;
     record = claim_sign(&claim);
-    CHECK_OK(send_record(&scene.host, record, NULL, &err));
+    CHECK_OK(host_register(&scene.host, record, NULL, &err));
     afar__record_free(record);
     scene_close(&scene);
 }
@@ -680,16 +583,16 @@ TEST(a_nonce_of_another_name_server)
     afar_error err = AFAR_ERROR_INIT;
 
     scene_open(&scene);
-    host_open(&another);
-    check_error(send_record(&another, scene.heard, NULL, &err), &err, AFAR_FAILED_PRECONDITION,
+    host_open(&another, "memory");
+    check_error(host_register(&another, scene.heard, NULL, &err), &err, AFAR_FAILED_PRECONDITION,
                 "the nonce for " NAME " is not one of this name server since it started");
-    fresh = challenge(&another);
+    fresh = host_challenge(&another);
     claim = claim_by(scene.alice, 11, &fresh);
     claim.take_over = true;
     check_record_refused(&scene, &claim, AFAR_FAILED_PRECONDITION,
                          "the nonce for " NAME " is not one of this name server since it started");
     check_unharmed(&scene);
-    CHECK_INT(generation_of(&another, NAME, scene.alice), 0);
+    CHECK_INT(host_generation(&another, NAME, scene.alice), 0);
     host_close(&another);
     scene_close(&scene);
     afar_error_clear(&err);
@@ -702,7 +605,7 @@ TEST(a_nonce_with_a_changed_bit)
     struct claim claim;
 
     scene_open(&scene);
-    fresh = challenge(&scene.host);
+    fresh = host_challenge(&scene.host);
     claim = claim_by(scene.alice, 1, &fresh);
     claim.name = "bank/other";
     for (size_t at = 0; at < NONCE_BYTES; at++) {
@@ -726,18 +629,18 @@ TEST(records_that_are_none)
     afar_error err = AFAR_ERROR_INIT;
 
     scene_open(&scene);
-    check_error(send_record(&scene.host, NULL, NULL, &err), &err, AFAR_INVALID_ARGUMENT,
+    check_error(host_register(&scene.host, NULL, NULL, &err), &err, AFAR_INVALID_ARGUMENT,
                 "there is no signed record");
-    check_error(send_renewal(&scene.host, NULL, &err), &err, AFAR_INVALID_ARGUMENT,
+    check_error(host_renew(&scene.host, NULL, &err), &err, AFAR_INVALID_ARGUMENT,
                 "there is no signed renewal");
-    check_error(send_removal(&scene.host, NULL, &err), &err, AFAR_INVALID_ARGUMENT,
+    check_error(host_unregister(&scene.host, NULL, &err), &err, AFAR_INVALID_ARGUMENT,
                 "there is no signed removal");
     record = claim_bytes(scene.mallory, "\xff\xff", 2);
-    check_error(send_record(&scene.host, record, NULL, &err), &err, AFAR_INVALID_ARGUMENT,
+    check_error(host_register(&scene.host, record, NULL, &err), &err, AFAR_INVALID_ARGUMENT,
                 "what was signed as a record cannot be read: ");
     afar__record_free(record);
     record = claim_bytes(scene.mallory, "", 0);
-    check_error(send_record(&scene.host, record, NULL, &err), &err, AFAR_INVALID_ARGUMENT,
+    check_error(host_register(&scene.host, record, NULL, &err), &err, AFAR_INVALID_ARGUMENT,
                 "the name is empty");
     afar__record_free(record);
     check_unharmed(&scene);
@@ -756,10 +659,10 @@ TEST(records_over_the_limits)
 
     scene_open(&scene);
     record = claim_bytes(scene.mallory, zeros, sizeof zeros);
-    check_error(send_record(&scene.host, record, NULL, &err), &err, AFAR_INVALID_ARGUMENT,
+    check_error(host_register(&scene.host, record, NULL, &err), &err, AFAR_INVALID_ARGUMENT,
                 "a signed record of 8193 bytes; at most 8192");
     afar__record_free(record);
-    fresh = challenge(&scene.host);
+    fresh = host_challenge(&scene.host);
     claim = claim_by(scene.mallory, 1, &fresh);
     claim.name = "bank//mallory";
     check_record_refused(&scene, &claim, AFAR_INVALID_ARGUMENT, "two / in a row");
@@ -769,7 +672,7 @@ TEST(records_over_the_limits)
                          "\"inproc:mallory\" is neither grpc://HOST:PORT nor unix:PATH");
     claim.endpoints[0] = NULL;
     check_record_refused(&scene, &claim, AFAR_INVALID_ARGUMENT, "0 endpoints; it needs 1 to 8");
-    CHECK_INT(generation_of(&scene.host, "bank/mallory", scene.mallory), 0);
+    CHECK_INT(host_generation(&scene.host, "bank/mallory", scene.mallory), 0);
     scene_close(&scene);
     afar_error_clear(&err);
 }
