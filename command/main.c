@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,15 @@ open_standard_descriptors(void)
     }
 }
 
+/* Whether standard output is a pipe or a socket that nobody reads any more. */
+static bool
+reader_is_gone(void)
+{
+    struct pollfd output = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+    return poll(&output, 1, 0) > 0 && output.revents & (POLLERR | POLLHUP);
+}
+
 /* The last word on the output: what could not be written makes a command fail, unless
  * the reader went away. */
 static int
@@ -34,7 +44,9 @@ finish_output(int code)
     bool failed = ferror(stdout);
 
     errno = 0;
-    if ((!fflush(stdout) && !failed) || errno == EPIPE || code)
+    if (fflush(stdout))
+        failed = true;
+    if (!failed || code || reader_is_gone())
         return code;
     complain("the output cannot be written%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
     return EXIT_OTHER;

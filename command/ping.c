@@ -297,6 +297,8 @@ ping_all(ping_run *pinging, const sigset_t *ending)
         ping_once(pinging);
         if (pinging->last_failure == AFAR_INVALID_ARGUMENT)
             return; /* the target cannot be read: it never will be */
+        if (ferror(stdout))
+            return; /* nobody reads what is printed */
     } while (pinging->sent != times && !pause_between(pinging->args, ending));
 }
 

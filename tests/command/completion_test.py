@@ -6,11 +6,17 @@ import pty
 import re
 import select
 import subprocess
-import unittest
+import tempfile
 
-from harness import AFAR, BUILD, PATIENCE, CommandTest, environment, main
+from harness import AFAR, BUILD, PATIENCE, SCRATCH, CommandTest, environment, main
 
 SCRIPT = os.path.join(BUILD, "command", "texts", "afar.bash")
+
+# The program, more patient than the script: half a second may be short on a busy machine.
+PATIENT = f"""#!/bin/bash
+[[ $3 == --timeout ]] && set -- "$1" "$2" --timeout {PATIENCE * 1000} "${{@:5}}"
+exec "{AFAR}" "$@"
+"""
 
 # Words as readline makes them: '=', ':', '@' stand alone.
 WORD = re.compile(r"[=:@]|[^\s=:@]+")
@@ -27,13 +33,26 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-class CompletionTest(CommandTest):
-    def complete(self, line, names=None, afar=AFAR):
+class BashTest(CommandTest):
+    def setUp(self):
+        super().setUp()
+        self.bin = tempfile.mkdtemp(dir=SCRATCH)
+        self.patient = os.path.join(self.bin, "afar")
+        self.write_program(self.patient, PATIENT)
+
+    def write_program(self, path, text):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, 0o755)
+
+
+class CompletionTest(BashTest):
+    def complete(self, line, names=None, afar=None):
         """What is offered at the end of the line."""
         words = WORD.findall(line)
         if line.endswith(" "):
             words.append("")
-        words[0] = afar
+        words[0] = afar or self.patient
         done = subprocess.run(["bash", "--norc", "-c", RUN, "bash", SCRIPT, line, *words],
                               capture_output=True, text=True, timeout=PATIENCE, cwd=self.folder,
                               env=environment(self.home, names or self.names), check=True)
@@ -95,6 +114,12 @@ class CompletionTest(CommandTest):
         self.check("afar ping KEY@", ["bank/alice", "bank/bob", "shop"])
         self.check("afar ping --count 3 s", ["shop"])
 
+    def test_the_program_is_asked_for_half_a_second_at_most(self):
+        spy = os.path.join(self.folder, "spy")
+        self.write_program(spy, "#!/bin/sh\necho NAME\nfor word; do echo $word; done\n")
+        self.assertEqual(self.complete("afar ping x", afar=spy),
+                         ["names", "list", "--timeout", "500", "--", "x"])
+
     def test_names_of_another_name_server(self):
         self.start_names()
         self.start_named("there")
@@ -108,15 +133,13 @@ class CompletionTest(CommandTest):
     def test_names_are_not_evaluated(self):
         """Whatever the program prints: bash would run what a bad name has in it."""
         fake = os.path.join(self.folder, "fake")
-        with open(fake, "w", encoding="utf-8") as file:
-            file.write("#!/bin/sh\necho NAME\necho '$(touch${IFS}ran) x'\necho '`id` x'\n"
-                       "echo 'good x'\n")
-        os.chmod(fake, 0o755)
+        self.write_program(fake, "#!/bin/sh\necho NAME\necho '$(touch${IFS}ran) x'\n"
+                                 "echo '`id` x'\necho 'good x'\n")
         self.assertEqual(self.complete("afar ping ", afar=fake), ["good"])
         self.assertFalse(os.path.exists(os.path.join(self.folder, "ran")))
 
 
-class TypedTest(CommandTest):
+class TypedTest(BashTest):
     def test_a_tab_in_a_terminal(self):
         """The whole way: readline, its words, the script, the program."""
         self.start_names()
@@ -125,7 +148,7 @@ class TypedTest(CommandTest):
         if pid == 0:
             os.chdir(self.folder)
             env = environment(self.home, self.names)
-            env.update(PATH=os.path.dirname(AFAR) + ":" + env["PATH"], PS1="ready>",
+            env.update(PATH=self.bin + ":" + env["PATH"], PS1="ready>",
                        INPUTRC="/dev/null", TERM="dumb")
             os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], env)
         self.addCleanup(os.waitpid, pid, 0)

@@ -8,6 +8,7 @@ happen.
 import atexit
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -88,6 +89,13 @@ class CommandTest(unittest.TestCase):
     def run_json(self, *words, code=DONE, **more):
         """The same with --json; the document."""
         return json.loads(self.run_afar(*words, "--json", code=code, **more)[0])
+
+    def documented_keys(self, *command):
+        """The keys that help names for --json."""
+        text = self.run_afar("help", *command)[0]
+        section = re.search(r"\nJSON keys:\n(.*?)(\n\n|\Z)", text, re.DOTALL).group(1)
+        words = re.findall(r"^  (\S.*?)(?:  |$)", section, re.MULTILINE)
+        return {key for word in words for key in word.split(", ")}
 
     def complaint(self, *words, code, **more):
         """The one line that a command has to say, which printed nothing else."""

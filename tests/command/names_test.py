@@ -3,8 +3,10 @@
 
 import os
 import socket
+import subprocess
 
-from harness import NO, OTHER, UNREACHABLE, CommandTest, main
+from harness import (AFAR, DONE, NO, OTHER, PATIENCE, UNREACHABLE, CommandTest, environment,
+                     main)
 from proxy import Proxy, serve
 
 
@@ -48,6 +50,9 @@ class ListTest(NamesTest):
         self.assertEqual(set(entry), {"name", "verified", "endpoints", "interfaces", "owner",
                                       "instance", "generation", "revision", "lease_left_ms",
                                       "metadata"})
+        self.assertEqual(self.documented_keys("names", "list") - set(entry) - {"problem"},
+                         {"an array with an object for each name:"})
+        self.assertEqual(self.documented_keys("names", "lookup"), set(entry) | {"problem"})
         self.assertEqual(entry["name"], "bank/alice")
         self.assertIs(entry["verified"], True)
         self.assertEqual(entry["endpoints"], [f"grpc://{server.address}"])
@@ -75,6 +80,19 @@ class ListTest(NamesTest):
         proxy.ask["List"] = lambda request: setattr(request, "limit", 5)
         self.assertEqual(self.names_of(names=proxy.address), names)
         self.assertEqual(proxy.asked["List"], 5)
+
+
+    def test_a_reader_that_goes_away(self):
+        """There is more to print than fits into a buffer."""
+        self.start_named(*[f"many/{number:02}" for number in range(60)])
+        self.assertGreater(len(self.run_afar("names", "list", "-l")[0]), 8192)
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run([AFAR, "names", "list", "-l"], stdout=writer, timeout=PATIENCE,
+                              stderr=subprocess.PIPE, check=False,
+                              env=environment(self.home, self.names))
+        os.close(writer)
+        self.assertEqual((done.returncode, done.stderr), (DONE, b""))
 
 
 class LookupTest(NamesTest):
@@ -128,6 +146,8 @@ class UnregisterTest(NamesTest):
         gone, missing = self.run_json("names", "unregister", "a", "x", code=NO)
         self.assertEqual((gone["name"], gone["removed"]), ("a", True))
         self.assertGreater(gone["revision"], before)
+        self.assertLessEqual(set(gone) | set(missing),
+                             self.documented_keys("names", "unregister"))
         self.assertEqual(missing, {"name": "x", "removed": False,
                                    "problem": "it is not registered"})
 

@@ -52,7 +52,10 @@ class PingTest(CommandTest):
         self.assertEqual((document["target"], document["sent"], document["answered"]),
                          (self.names, 2, 2))
         self.assertTrue(0 < document["min_ms"] <= document["avg_ms"] <= document["max_ms"])
+        self.assertLessEqual(set(document), self.documented_keys("ping"))
         for reply in document["replies"]:
+            self.assertLessEqual({f"replies[].{key}" for key in reply},
+                                 self.documented_keys("ping"))
             self.assertEqual(set(reply),
                              {"ok", "time_ms", "address", "afar", "instance", "version"})
             self.assertTrue(reply["ok"] and reply["afar"])
@@ -71,6 +74,13 @@ class PingTest(CommandTest):
         ping.process.send_signal(signal.SIGINT)
         self.assertIn(" times, ", ping.process.stdout.read().splitlines()[-1])
         self.assertEqual(ping.process.wait(PATIENCE), DONE)
+
+    def test_nobody_reads_any_more(self):
+        ping = Process([AFAR, "ping", self.names, "-c", "0", "-i", "1"], environment(self.home))
+        self.addCleanup(ping.kill)
+        ping.process.stdout.close()
+        self.assertEqual(ping.process.wait(PATIENCE), DONE)
+        self.assertEqual(ping.error_text(), "")
 
     def test_a_server_of_others(self):
         address, server = serve()
