@@ -163,7 +163,7 @@ get(afar__links *links, const afar__address *address, afar__link **ret_link, afa
         code = links->shut ? afar_fail(err, AFAR_FAILED_PRECONDITION, "the client was closed")
                            : add_locked(links, address, &entry, err);
     }
-    if (!code)
+    if (entry)
         *ret_link = afar__link_ref(entry->link);
     pthread_mutex_unlock(&links->lock);
     free_entries(idle);
