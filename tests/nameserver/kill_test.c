@@ -25,7 +25,7 @@
 #include "runtime/clock.h"
 #include "store_model.h"
 
-#define ROUNDS 25 /* of each of four tests */
+#define ROUNDS 13 /* of each of eight tests */
 #define MOST_OWNERS 4
 #define SLOTS 6
 #define TERM_MS 60000
@@ -587,9 +587,14 @@ TEST(killed_with_its_first_changes)
     run_rounds(4, 1, 3);
 }
 
-TEST(killed_among_changes)
+TEST(killed_after_a_few_changes)
 {
-    run_rounds(4, 5, 30);
+    run_rounds(4, 5, 17);
+}
+
+TEST(killed_after_some_changes)
+{
+    run_rounds(4, 20, 32);
 }
 
 TEST(killed_after_many_changes)
@@ -597,7 +602,22 @@ TEST(killed_after_many_changes)
     run_rounds(4, 60, 90);
 }
 
-TEST(killed_with_changes_one_by_one)
+TEST(two_owners_and_their_first_changes)
 {
-    run_rounds(1, 1, 12);
+    run_rounds(2, 1, 3);
+}
+
+TEST(two_owners_and_many_changes)
+{
+    run_rounds(2, 20, 60);
+}
+
+TEST(one_owner_and_its_first_changes)
+{
+    run_rounds(1, 1, 3);
+}
+
+TEST(one_owner_and_many_changes)
+{
+    run_rounds(1, 10, 30);
 }
