@@ -157,3 +157,24 @@ names_serve(const afar_server_options *options, const char *name)
     CHECK_OK(afar_server_start(server, &err));
     return server;
 }
+
+void
+names_wait_reason(afar_server *server, const char *why)
+{
+    const struct timespec pause = { 0, PAUSE_NS };
+    int64_t end = now_ms() + PATIENCE_MS;
+    afar_error err = AFAR_ERROR_INIT;
+
+    for (;;) {
+        afar_code code = afar_server_registered(server, afar_after_ms(0), &err);
+
+        if (code && code != AFAR_DEADLINE_EXCEEDED)
+            check_fail(__FILE__, __LINE__, "%s: %s", afar_code_name(code), err.message);
+        if (code && strstr(err.message, why))
+            break;
+        if (now_ms() > end)
+            check_fail(__FILE__, __LINE__, "\"%s\" does not say \"%s\"", err.message, why);
+        nanosleep(&pause, NULL);
+    }
+    afar_error_clear(&err);
+}

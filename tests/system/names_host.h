@@ -50,6 +50,10 @@ names_home(void);
 afar_server_options
 names_options(const struct names_host *host, unsigned lease_ms);
 
+/* Waits until the server waits for a name, and says why with these words. */
+void
+names_wait_reason(afar_server *server, const char *why);
+
 /* Opens and starts a server that exports `name`, if it is not NULL. */
 afar_server *
 names_serve(const afar_server_options *options, const char *name);
