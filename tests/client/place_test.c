@@ -320,6 +320,41 @@ TEST(nobody_has_the_name_any_more)
     end();
 }
 
+/* The search is done in slices of a second; a look-up that takes longer is not begun anew. */
+TEST(a_name_server_that_takes_its_time)
+{
+    Client__Word request = CLIENT__WORD__INIT, *reply = NULL;
+    char *const there[] = { first.endpoint, NULL }, *const here[] = { second.endpoint, NULL };
+    afar_error err = AFAR_ERROR_INIT;
+    afar_future *future = NULL;
+    afar_client *client;
+    client_thing *thing;
+    int lookups;
+
+    begin();
+    client = client_of(&fake, "");
+    put_at(&first, 1, there);
+    thing = open_a(client);
+    CHECK_INT(ask(thing), 1);
+    put_at(&second, 2, here);
+    lookups = atomic_load(&fake.lookups);
+    fake_hold(&fake, true);
+    home_close(&first);
+    CHECK_OK(client_thing_ask_start(thing, &request, soon(), NULL, &future, &err));
+    CHECK_FAILS(afar_future_wait(future, afar_after_ms(2500), &err), AFAR_DEADLINE_EXCEEDED);
+    fake_hold(&fake, false);
+    CHECK_OK(client_thing_ask_await(future, soon(), &reply, &err));
+    CHECK_INT(reply->number, 2);
+    CHECK_INT(atomic_load(&fake.lookups), lookups + 1);
+    afar_message_free(reply);
+    afar_future_close(future);
+    client_thing_close(thing);
+    home_open(&first, "127.0.0.1:0", 1);
+    afar_client_close(client);
+    afar_error_clear(&err);
+    end();
+}
+
 /* A reference outlives its client, and says so. */
 TEST(a_client_that_was_closed)
 {
