@@ -12,307 +12,24 @@
  * cancelling it, too.  So a call only changes its state when a tag comes back, on the
  * thread that polls, and its members need no lock but those that say so.
  *
- * One task at a time, on a library thread, asks the finder.  It ends when nobody waits.
- *
- * `lock` guards a reference's place and the list of who waits.  A link's lock may be taken
- * under it.  A call's `link` and `call` change under both, so that whoever cancels it
- * needs one of them.
+ * A call's `link` and `call` change under the lock of its reference's place and under that
+ * of the link, so that whoever cancels it needs one of them.
  *
  * The parent is an afar_call with a reference, until the call is over: each new call
  * of the core needs it, and the core cancels at once what is made for one that ended. */
 
 #include "runtime/grpc_again.h"
 
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "runtime/clock.h"
-#include "runtime/fail.h"
 #include "runtime/grpc_incoming.h"
 #include "runtime/grpc_link.h"
 #include "runtime/grpc_outgoing.h"
+#include "runtime/grpc_seek.h"
 
 #define MOST_REPEATS 4
-#define SLICE AFAR__SECOND /* of the finder's time: who waits may have gone meanwhile */
-#define FIRST_PAUSE (20 * AFAR__MILLISECOND)
-#define LONGEST_PAUSE AFAR__SECOND
 #define LOOK (100 * AFAR__MILLISECOND) /* how often a thread that waits looks around */
-
-struct afar__again {
-    atomic_uint refs;
-    afar__finder *finder;
-    afar__task task;
-    pthread_mutex_t lock; /* guards what follows, but not the name */
-    afar__place place;
-    grpc_slice instance;
-    uint64_t number; /* of the place, from 1 */
-    bool bad;        /* somebody failed there */
-    bool looking;    /* the task runs */
-    afar__seek *waiting;
-    afar__waiters waiters; /* the task while it pauses; threads */
-    char name[];           /* of the object */
-};
-
-grpc_slice
-afar__again_instance(const afar__place *place)
-{
-    char digits[AFAR__INSTANCE_DIGITS];
-
-    if (!place->has_instance)
-        return grpc_empty_slice();
-    afar__grpc_instance(place->instance, digits);
-    return grpc_slice_from_copied_buffer(digits, sizeof digits);
-}
-
-afar_code
-afar__again_new(const afar__place *place, const char *name, afar__finder *finder,
-                afar__again **ret_again, afar_error *err)
-{
-    size_t length = strlen(name) + 1;
-    afar__again *again = calloc(1, sizeof *again + length);
-
-    if (!again) {
-        finder->ops->free(finder);
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a reference", name);
-    }
-    atomic_init(&again->refs, 1);
-    pthread_mutex_init(&again->lock, NULL);
-    again->finder = finder;
-    again->place = *place;
-    afar__link_ref(place->link);
-    again->instance = afar__again_instance(place);
-    again->number = 1;
-    memcpy(again->name, name, length);
-    *ret_again = again;
-    return AFAR_OK;
-}
-
-static afar__again *
-ref(afar__again *again)
-{
-    atomic_fetch_add_explicit(&again->refs, 1, memory_order_relaxed);
-    return again;
-}
-
-void
-afar__again_unref(afar__again *again)
-{
-    if (!again || atomic_fetch_sub_explicit(&again->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    again->finder->ops->free(again->finder);
-    grpc_slice_unref(again->instance);
-    afar__link_unref(again->place.link);
-    pthread_mutex_destroy(&again->lock);
-    free(again);
-}
-
-/* ---- errors ---- */
-
-static afar_outcome
-outcome_of(const afar__seek *seek)
-{
-    return seek->unsure ? AFAR_OUTCOME_UNKNOWN : AFAR_OUTCOME_NOT_SENT;
-}
-
-/* "/bank.Account/Deposit bank/accounts/alice: " and a text. */
-static void
-fail(afar__seek *seek, afar_code code, const char *text)
-{
-    const char *name = seek->again->name;
-
-    afar__fail_outcome(&seek->error, code, outcome_of(seek), false, "%s%s%s: %s",
-                       seek->method->path, *name ? " " : "", name, text);
-}
-
-/* Its time is over before a place was found; what was wrong before is the reason. */
-static void
-fail_late(afar__seek *seek)
-{
-    const char *before = seek->error.message, *path = seek->method->path;
-    const char *name = seek->again->name, *between = "";
-    char text[sizeof seek->error.message + 64];
-
-    if (strncmp(before, path, strlen(path)) == 0)
-        before += strlen(path);
-    if (*before == ' ' && *name && strncmp(before + 1, name, strlen(name)) == 0)
-        before += 1 + strlen(name);
-    if (*before)
-        between = *before == ':' ? "" : *before == ' ' ? "; last tried" : ": ";
-    snprintf(text, sizeof text, "not found again before the deadline%s%s", between, before);
-    fail(seek, AFAR_DEADLINE_EXCEEDED, text);
-}
-
-/* ---- who waits ---- */
-
-static void
-leave_locked(afar__seek *seek)
-{
-    *seek->place = seek->next;
-    if (seek->next)
-        seek->next->place = seek->place;
-    seek->place = NULL;
-    if (!seek->again->waiting)
-        afar__waiters_wake(&seek->again->waiters); /* the task: it can stop */
-}
-
-static void
-tell_locked(afar__seek *seek, afar__verdict verdict)
-{
-    leave_locked(seek);
-    seek->verdict = verdict;
-    if (seek->out)
-        grpc_call_cancel(seek->out->call, NULL);
-    else
-        afar__waiters_wake(&seek->again->waiters);
-}
-
-static void
-look_for_place(afar__task *task);
-
-static void
-wait_locked(afar__seek *seek)
-{
-    afar__again *again = seek->again;
-
-    if (seek->number == again->number)
-        again->bad = true;
-    seek->verdict = AFAR__VERDICT_NONE;
-    seek->next = again->waiting;
-    seek->place = &again->waiting;
-    if (seek->next)
-        seek->next->place = &seek->next;
-    again->waiting = seek;
-    if (again->looking) {
-        afar__waiters_wake(&again->waiters); /* no pause for this one */
-        return;
-    }
-    again->looking = true;
-    again->task.run = look_for_place;
-    ref(again);
-    afar__engine_run(&again->task);
-}
-
-/* ---- the task ---- */
-
-/* Who failed at another place than the one that is known now goes there. */
-static void
-release_locked(afar__again *again)
-{
-    afar__seek *next;
-
-    for (afar__seek *seek = again->waiting; seek && !again->bad; seek = next) {
-        next = seek->next;
-        if (seek->number != again->number)
-            tell_locked(seek, AFAR__VERDICT_GO);
-    }
-}
-
-static void
-fail_locked(afar__again *again, const afar_error *err)
-{
-    bool for_now = err->code == AFAR_UNAVAILABLE || err->code == AFAR_NOT_FOUND;
-    afar__seek *next;
-
-    for (afar__seek *seek = again->waiting; seek; seek = next) {
-        next = seek->next;
-        seek->tries++;
-        fail(seek, err->code, err->message);
-        if (!seek->patient || !for_now)
-            tell_locked(seek, AFAR__VERDICT_FAIL);
-    }
-}
-
-/* How long to let things be: whoever has tried least decides. */
-static int64_t
-pause_of_locked(const afar__again *again)
-{
-    unsigned least = 8;
-    int64_t pause;
-
-    for (const afar__seek *seek = again->waiting; seek; seek = seek->next)
-        if (seek->tries < least)
-            least = seek->tries;
-    if (least <= 1)
-        return 0;
-    pause = FIRST_PAUSE << (least - 2);
-    return pause < LONGEST_PAUSE ? pause : LONGEST_PAUSE;
-}
-
-/* Until the time is over, somebody new waits, or nobody does. */
-static void
-pause_locked(afar__again *again, int64_t pause)
-{
-    int64_t until = afar__now() + pause;
-    afar__waiter waiter;
-    bool refused;
-
-    afar__waiters_add(&again->waiters, &waiter);
-    pthread_mutex_unlock(&again->lock);
-    refused = afar__wait(&waiter, until) == AFAR__WAIT_REFUSED;
-    pthread_mutex_lock(&again->lock);
-    afar__waiters_remove(&waiter);
-    if (refused) {
-        afar_error err = AFAR_ERROR_INIT;
-
-        (void)afar__wait_refused(&err);
-        fail_locked(again, &err);
-    }
-}
-
-/* Asks the finder, without the lock. */
-static void
-ask_locked(afar__again *again)
-{
-    afar__place old = again->place, found = { .link = NULL };
-    afar_error err = AFAR_ERROR_INIT;
-    int64_t until = afar__now() + SLICE;
-    grpc_slice instance = grpc_empty_slice();
-    afar_code code;
-
-    pthread_mutex_unlock(&again->lock);
-    code = again->finder->ops->find(again->finder, &old, until, &found, &err);
-    if (!code)
-        instance = afar__again_instance(&found);
-    pthread_mutex_lock(&again->lock);
-    if (!code) {
-        grpc_slice_unref(again->instance);
-        again->instance = instance;
-        again->place = found;
-        again->number++;
-        again->bad = false;
-        release_locked(again);
-        pthread_mutex_unlock(&again->lock);
-        afar__link_unref(old.link);
-        pthread_mutex_lock(&again->lock);
-    } else if (code != AFAR_DEADLINE_EXCEEDED) {
-        fail_locked(again, &err);
-    } else if (again->waiting && afar__now() < until) {
-        pause_locked(again, FIRST_PAUSE);
-    }
-    afar_error_clear(&err);
-}
-
-/* Only this task changes the place, so the link of the one it asks about stays. */
-static void
-look_for_place(afar__task *task)
-{
-    afar__again *again = (afar__again *)((char *)task - offsetof(afar__again, task));
-
-    pthread_mutex_lock(&again->lock);
-    while (release_locked(again), again->waiting) {
-        int64_t pause = pause_of_locked(again);
-
-        if (pause > 0)
-            pause_locked(again, pause);
-        if (again->waiting)
-            ask_locked(again);
-    }
-    again->looking = false;
-    pthread_mutex_unlock(&again->lock);
-    afar__again_unref(again);
-}
 
 /* ---- calls ---- */
 
@@ -325,7 +42,7 @@ afar__again_open(afar__again *again, afar__outgoing *out, const afar__request *r
     if (!seek)
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a call",
                          request->method->path);
-    seek->again = ref(again);
+    seek->again = afar__again_ref(again);
     seek->out = out;
     seek->method = request->method;
     seek->patient = request->options && request->options->wait_for_ready;
@@ -383,9 +100,9 @@ static void
 give_up(afar__seek *seek)
 {
     if (seek->out->status == GRPC_STATUS_DEADLINE_EXCEEDED)
-        fail_late(seek);
+        afar__seek_fail_late(seek);
     else
-        fail(seek, AFAR_CANCELLED, "cancelled while its object was looked for");
+        afar__seek_fail(seek, AFAR_CANCELLED, "cancelled while its object was looked for");
 }
 
 /* At the place that is known now.  False, and an error, if its link is shut. */
@@ -408,7 +125,7 @@ start_anew(afar__seek *seek)
     pthread_mutex_unlock(&again->lock);
     afar__link_unref(link);
     if (code) {
-        seek->error.outcome = outcome_of(seek);
+        seek->error.outcome = afar__seek_outcome(seek);
         return false;
     }
     seek->start(out);
@@ -427,7 +144,7 @@ waited(afar__tag *tag, bool ok)
         seek->out->status = GRPC_STATUS_CANCELLED;
     pthread_mutex_lock(&again->lock);
     if (seek->verdict == AFAR__VERDICT_NONE)
-        leave_locked(seek);
+        afar__seek_leave_locked(seek);
     verdict = seek->cancelled ? AFAR__VERDICT_NONE : seek->verdict;
     pthread_mutex_unlock(&again->lock);
     if (verdict == AFAR__VERDICT_NONE)
@@ -445,7 +162,7 @@ hold_locked(afar__seek *seek)
 
     seek->tries++;
     seek->tag.done = waited;
-    wait_locked(seek);
+    afar__seek_wait_locked(seek);
     afar__grpc_start(seek->out->call, &op, 1, &seek->tag);
 }
 
@@ -554,11 +271,11 @@ has_to_go_locked(afar__seek *seek, int64_t deadline)
     afar_call *current = afar_call_current();
 
     if (afar__now() >= deadline)
-        fail_late(seek);
+        afar__seek_fail_late(seek);
     else if (current && afar_call_cancelled(current))
-        fail(seek, AFAR_CANCELLED, "the call that it belongs to has ended");
+        afar__seek_fail(seek, AFAR_CANCELLED, "the call that it belongs to has ended");
     else if (afar__link_is_shut(seek->again->place.link))
-        fail(seek, AFAR_FAILED_PRECONDITION, "the client was closed");
+        afar__seek_fail(seek, AFAR_FAILED_PRECONDITION, "the client was closed");
     else
         return false;
     return true;
@@ -570,7 +287,7 @@ wait_for_place_locked(afar__seek *seek, int64_t deadline)
     afar__again *again = seek->again;
     bool leave = false;
 
-    wait_locked(seek);
+    afar__seek_wait_locked(seek);
     while (seek->verdict == AFAR__VERDICT_NONE && !leave) {
         int64_t until = afar__now() + LOOK;
         afar__waiter waiter;
@@ -588,7 +305,7 @@ wait_for_place_locked(afar__seek *seek, int64_t deadline)
         leave = result == AFAR__WAIT_REFUSED || has_to_go_locked(seek, deadline);
     }
     if (leave)
-        leave_locked(seek);
+        afar__seek_leave_locked(seek);
 }
 
 afar_code

@@ -44,10 +44,9 @@ struct afar__seek {
 
 /* ---- of references ---- */
 
-/* Takes the finder, also when it fails. */
-afar_code
-afar__again_new(const afar__place *place, const char *name, afar__finder *finder,
-                afar__again **ret_again, afar_error *err);
+/* NULL if memory is out.  Takes the finder, also then. */
+afar__again *
+afar__again_new(const afar__place *place, const char *name, afar__finder *finder);
 
 void
 afar__again_unref(afar__again *again);

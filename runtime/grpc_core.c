@@ -333,9 +333,15 @@ afar__grpc_view(const grpc_metadata_array *received, afar__arena *arena, afar_me
 const grpc_slice *
 afar__grpc_find(const grpc_metadata_array *metadata, const char *key)
 {
-    for (size_t i = 0; i < metadata->count; i++)
-        if (grpc_slice_str_cmp(metadata->metadata[i].key, key) == 0)
+    size_t length = strlen(key);
+
+    for (size_t i = 0; i < metadata->count; i++) {
+        const grpc_slice *found = &metadata->metadata[i].key;
+
+        if (GRPC_SLICE_LENGTH(*found) == length &&
+            memcmp(GRPC_SLICE_START_PTR(*found), key, length) == 0)
             return &metadata->metadata[i].value;
+    }
     return NULL;
 }
 

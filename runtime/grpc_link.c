@@ -417,33 +417,36 @@ free_remote(afar_object *object)
 
 static const afar__object_ops remote_ops = { afar__unary_start, afar__stream_start, free_remote };
 
-static afar_code
-make_remote(const char *address, const afar_interface *interface, const char *name,
-            afar__remote **ret_remote, afar_error *err)
+static afar__remote *
+make_remote(const afar_interface *interface, const char *name)
 {
     afar__remote *remote = malloc(sizeof *remote);
 
     if (!remote)
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a reference", address);
+        return NULL;
     afar__object_init(&remote->object, &remote_ops, interface);
     remote->link = NULL;
     remote->name = grpc_slice_from_copied_string(name);
     remote->instance = grpc_empty_slice();
     remote->keep = NULL;
     remote->again = NULL;
-    *ret_remote = remote;
-    return AFAR_OK;
+    return remote;
+}
+
+static afar_code
+fail_without_memory(const afar__link *link, afar_error *err)
+{
+    return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a reference", link->address);
 }
 
 afar_code
 afar__link_object(afar__link *link, const afar_interface *interface, const char *name,
                   afar_object **ret_object, afar_error *err)
 {
-    afar__remote *remote;
-    afar_code code = make_remote(link->address, interface, name, &remote, err);
+    afar__remote *remote = make_remote(interface, name);
 
-    if (code)
-        return code;
+    if (!remote)
+        return fail_without_memory(link, err);
     remote->link = afar__link_ref(link);
     *ret_object = &remote->object;
     return AFAR_OK;
@@ -453,17 +456,12 @@ afar_code
 afar__place_object(const afar__place *place, const afar_interface *interface, const char *name,
                    afar__finder *finder, afar_object **ret_object, afar_error *err)
 {
-    afar__remote *remote = NULL;
-    afar__again *again = NULL;
-    afar_code code = AFAR_OK;
+    afar__again *again = finder ? afar__again_new(place, name, finder) : NULL;
+    afar__remote *remote = !finder || again ? make_remote(interface, name) : NULL;
 
-    if (finder)
-        code = afar__again_new(place, name, finder, &again, err);
-    if (!code)
-        code = make_remote(place->link->address, interface, name, &remote, err);
-    if (code) {
+    if (!remote) {
         afar__again_unref(again);
-        return code;
+        return fail_without_memory(place->link, err);
     }
     remote->again = again;
     if (!again) {

@@ -136,11 +136,12 @@ fill_metadata(afar__outgoing *out, const afar__remote *remote, grpc_slice instan
 void
 afar__outgoing_expect(afar__outgoing *out, grpc_slice instance)
 {
-    grpc_metadata *last = out->metadata_count ? &out->metadata[out->metadata_count - 1] : NULL;
+    size_t last = out->metadata_count - 1;
 
-    if (last && grpc_slice_str_cmp(last->key, AFAR__INSTANCE_KEY) == 0) {
-        grpc_slice_unref(last->value);
-        out->metadata_count--;
+    if (out->metadata_count > 0 &&
+        grpc_slice_str_cmp(out->metadata[last].key, AFAR__INSTANCE_KEY) == 0) {
+        grpc_slice_unref(out->metadata[last].value);
+        out->metadata_count = last;
     }
     if (GRPC_SLICE_LENGTH(instance) > 0)
         add_slice(out, AFAR__INSTANCE_KEY, instance);

@@ -207,6 +207,36 @@ place_counter(struct home *home, struct fake *fake)
     return (test_counter *)object;
 }
 
+/* ---- two homes ---- */
+
+void
+world_open(struct world *world)
+{
+    afar_error err = AFAR_ERROR_INIT;
+
+    CHECK_OK(afar_node_open(NULL, &world->here, &err));
+    home_open(&world->first, TCP, world->here);
+    home_open(&world->second, TCP, world->here);
+    fake_init(&world->fake, &world->second);
+    world->counter = place_counter(&world->first, &world->fake);
+}
+
+void
+world_close(struct world *world)
+{
+    test_counter_close(world->counter);
+    event_wait(&world->fake.freed, 1);
+    home_close(&world->second);
+    home_close(&world->first);
+    afar_node_close(world->here);
+}
+
+int
+calls_of(const struct home *home)
+{
+    return atomic_load(&home->tally->calls);
+}
+
 /* ---- calls ---- */
 
 afar_code
@@ -250,6 +280,33 @@ finish_add(afar_future *future, int64_t *ret_number, afar_error *err)
 {
     Test__Count *reply = NULL;
     afar_code code = test_counter_add_await(future, soon(), &reply, err);
+
+    if (!code)
+        *ret_number = reply->number;
+    afar_message_free(reply);
+    afar_future_close(future);
+    return code;
+}
+
+afar_future *
+start_read(test_counter *counter, int64_t number, bool patient)
+{
+    afar_call_options options = AFAR_CALL_OPTIONS_INIT;
+    Test__Count request = TEST__COUNT__INIT;
+    afar_error err = AFAR_ERROR_INIT;
+    afar_future *future = NULL;
+
+    options.wait_for_ready = patient;
+    request.number = number;
+    CHECK_OK(test_counter_read_start(counter, &request, soon(), &options, &future, &err));
+    return future;
+}
+
+afar_code
+finish_read(afar_future *future, int64_t *ret_number, afar_error *err)
+{
+    Test__Count *reply = NULL;
+    afar_code code = test_counter_read_await(future, soon(), &reply, err);
 
     if (!code)
         *ret_number = reply->number;

@@ -77,6 +77,27 @@ fake_init(struct fake *fake, struct home *found);
 test_counter *
 place_counter(struct home *home, struct fake *fake);
 
+/* ---- two homes ---- */
+
+/* Two homes and a reference that goes to the first, with a finder that knows the second. */
+struct world {
+    afar_node *here;
+    struct home first, second;
+    struct fake fake;
+    test_counter *counter;
+};
+
+void
+world_open(struct world *world);
+
+/* Waits until the finder has been let go of. */
+void
+world_close(struct world *world);
+
+/* How many calls have run there. */
+int
+calls_of(const struct home *home);
+
 /* ---- calls ---- */
 
 AFAR_MUST_USE afar_code
@@ -93,6 +114,13 @@ start_add(test_counter *counter, int64_t number, afar_deadline deadline);
 /* Awaits and closes it. */
 AFAR_MUST_USE afar_code
 finish_add(afar_future *future, int64_t *ret_number, afar_error *err);
+
+/* Read may be made twice; a patient one waits for readiness. */
+afar_future *
+start_read(test_counter *counter, int64_t number, bool patient);
+
+AFAR_MUST_USE afar_code
+finish_read(afar_future *future, int64_t *ret_number, afar_error *err);
 
 /* Watches and counts what comes. */
 AFAR_MUST_USE afar_code
