@@ -29,9 +29,22 @@
 #include "runtime/grpc_seek.h"
 
 #define MOST_REPEATS 4
+#define FRESH AFAR__MILLISECOND        /* the core has been polled since */
 #define LOOK (100 * AFAR__MILLISECOND) /* how often a thread that waits looks around */
 
 /* ---- calls ---- */
+
+/* In a program that did something else nobody has polled the core since the last call.  One
+ * look shows it a connection that has ended meanwhile.  Without it the call would be sent
+ * into that, and nobody could say any more whether it arrived. */
+static void
+look_around(afar__again *again)
+{
+    int64_t now = afar__now();
+
+    if (now - atomic_exchange_explicit(&again->used, now, memory_order_relaxed) > FRESH)
+        (void)afar__glance();
+}
 
 afar_code
 afar__again_open(afar__again *again, afar__outgoing *out, const afar__request *request,
@@ -50,6 +63,7 @@ afar__again_open(afar__again *again, afar__outgoing *out, const afar__request *r
         afar__call_ref(parent);
         seek->parent = parent;
     }
+    look_around(again);
     pthread_mutex_lock(&again->lock);
     seek->number = again->number;
     out->link = afar__link_ref(again->place.link);
@@ -319,6 +333,7 @@ afar__again_ready(afar__again *again, const afar__request *request, afar_error *
     if (current && afar_call_deadline(current).ns < deadline)
         deadline = afar_call_deadline(current).ns;
     seek.patient = request->options && request->options->wait_for_ready;
+    look_around(again);
     pthread_mutex_lock(&again->lock);
     seek.number = again->number;
     if (again->bad || !afar__link_connected(again->place.link)) {

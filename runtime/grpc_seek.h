@@ -12,6 +12,7 @@
 struct afar__again {
     atomic_uint refs;
     afar__finder *finder;
+    _Atomic(int64_t) used; /* when a call was last made */
     afar__task task;
     pthread_mutex_t lock; /* guards what follows, but not the name */
     afar__place place;
