@@ -10,14 +10,11 @@
 
 #include "server/nameserver/service.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <afar/names.afar.h>
 
-#define PAGE_BYTES ((size_t)1024 * 1024)
-#define ENTRY_BYTES 64 /* of an entry beside its signed record: numbers, lease, tags */
-#define FIRST_ENTRIES 64
+#include "server/nameserver/page.h"
 
 static afar_code
 fail_memory(afar_call *call)
@@ -252,72 +249,9 @@ lookup(void *self, const Afar__Names__V1__LookupRequest *request,
     return reply->entry ? AFAR_OK : fail_memory(call);
 }
 
-/* ---- lists ---- */
-
-/* One answer to List, as it is gathered under the registry's lock. */
-struct page {
-    const Afar__Names__V1__ListRequest *request;
-    afar__entry *entries;
-    size_t count, room;
-    size_t bytes;
-    bool more, no_memory;
-};
-
-static bool
-is_wanted(const struct page *page, const afar__entry *entry)
-{
-    const Afar__Names__V1__ListRequest *request = page->request;
-
-    for (size_t i = 0; i < request->n_metadata; i++)
-        if (!afar__entry_has(entry, request->metadata[i]->key, request->metadata[i]->value))
-            return false;
-    return true;
-}
-
-static bool
-make_room(struct page *page)
-{
-    size_t room = page->room > 0 ? page->room * 2 : FIRST_ENTRIES;
-    afar__entry *entries;
-
-    if (page->count < page->room)
-        return true;
-    entries = realloc(page->entries, room * sizeof *entries);
-    if (!entries)
-        return false;
-    page->entries = entries;
-    page->room = room;
-    return true;
-}
-
-/* Goes on until one that is wanted does not fit any more: so `more` is right. */
-static bool
-gather(void *arg, const afar__entry *entry)
-{
-    struct page *page = arg;
-    size_t bytes =
-        ENTRY_BYTES + AFAR__PUBLIC_BYTES + AFAR__SIGNATURE_BYTES + entry->record->record.len;
-
-    if (!is_wanted(page, entry))
-        return true;
-    page->more = page->count > 0 &&
-                 (page->bytes + bytes > PAGE_BYTES || page->count == page->request->limit);
-    if (page->more)
-        return false;
-    if (!make_room(page)) {
-        page->no_memory = true;
-        return false;
-    }
-    afar__entry_share(entry, &page->entries[page->count++]);
-    page->bytes += bytes;
-    return true;
-}
-
 static afar_code
-fill_list(afar_call *call, const struct page *page, Afar__Names__V1__ListReply *reply)
+fill_list(afar_call *call, const afar__page *page, Afar__Names__V1__ListReply *reply)
 {
-    if (page->no_memory)
-        return fail_memory(call);
     reply->entries = afar_call_alloc(call, page->count * sizeof *reply->entries);
     if (!reply->entries)
         return fail_memory(call);
@@ -328,6 +262,7 @@ fill_list(afar_call *call, const struct page *page, Afar__Names__V1__ListReply *
     }
     reply->n_entries = page->count;
     reply->more = page->more;
+    reply->revision = page->revision;
     return AFAR_OK;
 }
 
@@ -335,14 +270,14 @@ static afar_code
 list(void *self, const Afar__Names__V1__ListRequest *request, Afar__Names__V1__ListReply *reply,
      afar_call *call)
 {
-    struct page page = { .request = request };
+    afar_error err = AFAR_ERROR_INIT;
+    afar__page page;
     afar_code code;
 
-    reply->revision = afar__registry_list(self, request->prefix, request->after, gather, &page);
+    if (afar__page_gather(self, request, &page, &err))
+        return pass_on(call, &err);
     code = fill_list(call, &page, reply);
-    for (size_t i = 0; i < page.count; i++)
-        afar__entry_clear(&page.entries[i]);
-    free(page.entries);
+    afar__page_clear(&page);
     return code;
 }
 

@@ -1,0 +1,81 @@
+/* Pages of a list, gathered under the registry's lock: entries are shared, not copied, and
+ * metadata is compared as it is kept.  Any thread; a page is its caller's.
+ */
+
+#include "server/nameserver/page.h"
+
+#include <stdlib.h>
+
+#define ENTRY_BYTES 80 /* of an entry beside its signed record: numbers, lease, tags */
+#define FIRST_ROOM 64
+
+static bool
+is_wanted(const Afar__Names__V1__ListRequest *request, const afar__entry *entry)
+{
+    for (size_t i = 0; i < request->n_metadata; i++)
+        if (!afar__entry_has(entry, request->metadata[i]->key, request->metadata[i]->value))
+            return false;
+    return true;
+}
+
+static bool
+make_room(afar__page *page)
+{
+    size_t room = page->room > 0 ? page->room * 2 : FIRST_ROOM;
+    afar__entry *entries;
+
+    if (page->count < page->room)
+        return true;
+    entries = realloc(page->entries, room * sizeof *entries);
+    if (!entries)
+        return false;
+    page->entries = entries;
+    page->room = room;
+    return true;
+}
+
+/* Goes on until one that is wanted does not fit any more: so `more` is right. */
+static bool
+add(void *arg, const afar__entry *entry)
+{
+    afar__page *page = arg;
+    size_t bytes =
+        ENTRY_BYTES + AFAR__PUBLIC_BYTES + AFAR__SIGNATURE_BYTES + entry->record->record.len;
+
+    if (!is_wanted(page->request, entry))
+        return true;
+    page->more = page->count > 0 &&
+                 (page->bytes + bytes > AFAR__PAGE_BYTES || page->count == page->request->limit);
+    if (page->more)
+        return false;
+    if (!make_room(page)) {
+        page->no_memory = true;
+        return false;
+    }
+    afar__entry_share(entry, &page->entries[page->count++]);
+    page->bytes += bytes;
+    return true;
+}
+
+afar_code
+afar__page_gather(afar__registry *registry, const Afar__Names__V1__ListRequest *request,
+                  afar__page *ret_page, afar_error *err)
+{
+    afar__page page = { .request = request };
+
+    page.revision = afar__registry_list(registry, request->prefix, request->after, add, &page);
+    if (page.no_memory) {
+        afar__page_clear(&page);
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "the name server is out of memory");
+    }
+    *ret_page = page;
+    return AFAR_OK;
+}
+
+void
+afar__page_clear(afar__page *page)
+{
+    for (size_t i = 0; i < page->count; i++)
+        afar__entry_clear(&page->entries[i]);
+    free(page->entries);
+}

@@ -1,0 +1,82 @@
+/* Ten thousand names of one lease, listed in pages.
+ *
+ * Labels: concurrent */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "registry_host.h"
+#include "server/nameserver/page.h"
+
+#define MANY 10000
+
+static void
+register_many(afar__registry *registry)
+{
+    struct change *changes[100] = { NULL };
+    afar_error err = AFAR_ERROR_INIT;
+    afar__registered first;
+    char name[32];
+
+    first = registered(registry, &(struct wish){ .name = "many/00000", .key = 1 });
+    for (int i = 1; i < MANY + 100; i++) {
+        struct wish wish = { .name = name, .key = 1, .lease = first.lease };
+        struct change **change = &changes[i % 100];
+
+        if (*change)
+            CHECK_OK(finish_change(*change, NULL, &err));
+        *change = NULL;
+        snprintf(name, sizeof name, "many/%05d", i);
+        if (i < MANY)
+            *change = start_register(registry, sign_wish(registry, &wish));
+    }
+}
+
+TEST(pages_have_a_mebibyte_and_miss_nothing)
+{
+    Afar__Names__V1__ListRequest request = AFAR__NAMES__V1__LIST_REQUEST__INIT;
+    afar__registry *registry = host_open("memory");
+    afar_error err = AFAR_ERROR_INIT;
+    char name[32], after[32] = "";
+    bool more = true;
+    int count = 0;
+
+    register_many(registry);
+    request.after = after;
+    while (more) {
+        afar__page page;
+
+        CHECK_OK(afar__page_gather(registry, &request, &page, &err));
+        CHECK(page.bytes <= AFAR__PAGE_BYTES);
+        CHECK(!page.more || page.bytes > AFAR__PAGE_BYTES - 9000);
+        CHECK_INT(page.revision, last_revision(registry));
+        for (size_t i = 0; i < page.count; i++, count++) {
+            snprintf(name, sizeof name, "many/%05d", count);
+            CHECK_STR(page.entries[i].name, name);
+        }
+        more = page.more;
+        snprintf(after, sizeof after, "%s", name);
+        afar__page_clear(&page);
+    }
+    CHECK_INT(count, MANY);
+    afar__registry_close(registry);
+}
+
+/* The last page says that it is the last, also when it is full. */
+TEST(a_limit_that_is_just_enough_leaves_nothing)
+{
+    Afar__Names__V1__ListRequest request = AFAR__NAMES__V1__LIST_REQUEST__INIT;
+    afar__registry *registry = host_open("memory");
+    afar_error err = AFAR_ERROR_INIT;
+    afar__page page;
+
+    registered(registry, &(struct wish){ .name = "a", .key = 1 });
+    registered(registry, &(struct wish){ .name = "b", .key = 1 });
+    for (request.limit = 1; request.limit < 4; request.limit++) {
+        CHECK_OK(afar__page_gather(registry, &request, &page, &err));
+        CHECK_INT(page.count, request.limit == 1 ? 1 : 2);
+        CHECK(page.more == (request.limit == 1));
+        afar__page_clear(&page);
+    }
+    afar__registry_close(registry);
+}
