@@ -4,8 +4,8 @@
  * by itself, but in its own time, and would answer from memory meanwhile; when to try
  * again is decided in register.c.
  *
- * What the name server answers is not believed: lengths are checked, and a number that
- * leaves no room for the next one ends the lease.
+ * What the name server answers is not believed: lengths are checked, and a sequence number
+ * that leaves no room for many more is not taken.
  *
  * The lock guards nothing but the pointer to the link, so that another thread can cut it
  * while this one waits for an answer. */
@@ -34,24 +34,33 @@ afar__talk_init(afar__talk *talk, afar_node *node, const char *names, const afar
     return afar__address_parse_endpoint(names, &talk->where, err);
 }
 
+/* In place of the one that there was. */
 static void
-drop_link(afar__talk *talk)
+set_link(afar__talk *talk, afar__link *link)
 {
-    afar__link *link;
+    afar__link *old;
 
     pthread_mutex_lock(&talk->lock);
-    link = talk->link;
-    talk->link = NULL;
+    old = talk->link;
+    talk->link = link;
     pthread_mutex_unlock(&talk->lock);
+    afar__link_unref(old);
+}
+
+/* No call starts on it any more.  Others may still be under way there, and are finished
+ * before the next one is made: until then it can be cut. */
+static void
+give_up_link(afar__talk *talk)
+{
     afar_names_v1_names_close(talk->names);
     talk->names = NULL;
-    afar__link_unref(link);
 }
 
 void
 afar__talk_clear(afar__talk *talk)
 {
-    drop_link(talk);
+    give_up_link(talk);
+    set_link(talk, NULL);
     pthread_mutex_destroy(&talk->lock);
 }
 
@@ -134,7 +143,7 @@ failed(afar__talk *talk, afar_error *why, afar_error *err)
     afar_code code = why->code;
 
     if (afar__talk_is_away(code)) {
-        drop_link(talk);
+        give_up_link(talk);
         talk->nonce_length = 0;
         tell_away(talk, why, err);
         afar_error_clear(why);
@@ -147,7 +156,7 @@ failed(afar__talk *talk, afar_error *why, afar_error *err)
 static afar_code
 nonsense(afar__talk *talk, const char *what, afar_error *err)
 {
-    drop_link(talk);
+    give_up_link(talk);
     return afar_fail(err, AFAR_UNAVAILABLE, "the name server at %s answers with %s", talk->address,
                      what);
 }
@@ -163,16 +172,13 @@ connect_names(afar__talk *talk, afar_error *err)
 
     if (talk->names)
         return AFAR_OK;
+    set_link(talk, NULL);
     code = afar__link_open(talk->node, &talk->where, &link, err);
     if (code)
         return code;
-    pthread_mutex_lock(&talk->lock);
-    talk->link = link;
-    pthread_mutex_unlock(&talk->lock);
+    set_link(talk, link);
     code = afar__link_object(link, &afar_names_v1_names_interface, "", &object, err);
-    if (code)
-        drop_link(talk);
-    else
+    if (!code)
         talk->names = (afar_names_v1_names *)object;
     return code;
 }

@@ -21,11 +21,11 @@ typedef struct afar__talk {
     char address[300]; /* for people */
 
     pthread_mutex_t lock; /* guards link */
-    afar__link *link;     /* NULL: none yet, or it broke */
+    afar__link *link;     /* the last one made, or NULL */
     atomic_bool has_until;
     atomic_int_fast64_t until; /* no call lasts longer */
 
-    afar_names_v1_names *names; /* over the link */
+    afar_names_v1_names *names; /* over the link; NULL: a new link is needed */
     uint8_t nonce[AFAR__MAX_NONCE];
     size_t nonce_length; /* 0: a new one is needed */
     uint64_t revision;   /* when the nonce was given out */

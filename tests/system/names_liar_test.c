@@ -22,7 +22,9 @@ struct liar {
     uint64_t stale; /* the sequence number that renewals are told, if it is not 0 */
     const char *lost;
     bool forgets; /* each lease at once */
-    atomic_int challenges, registrations, renewals, removals;
+    bool hangs;   /* after the first name: "y" is refused as UNAVAILABLE, the others wait */
+    afar_call *waiting[8];
+    atomic_int challenges, registrations, renewals, removals, waits;
 };
 
 static ProtobufCBinaryData
@@ -49,16 +51,30 @@ challenge(void *self, const Afar__Names__V1__ChallengeRequest *request,
     return AFAR_OK;
 }
 
+/* The name too, if `name` is not NULL. */
 static bool
-joins_a_lease(const afar__signed *record)
+joins_a_lease(const afar__signed *record, char name[8])
 {
     afar_error err = AFAR_ERROR_INIT;
     ProtobufCMessage *read = NULL;
 
     CHECK_OK(afar__record_verify(record, AFAR__PURPOSE_RECORD, &read, &err));
     bool joins = ((const afar__record *)read)->lease.len > 0;
+    if (name)
+        snprintf(name, 8, "%s", ((const afar__record *)read)->name);
     afar_message_free(read);
     return joins;
+}
+
+/* The answer to a name that joins. */
+static afar_code
+hang(struct liar *liar, const char *name, afar_call *call)
+{
+    if (strcmp(name, "y") == 0)
+        return afar_call_fail(call, AFAR_UNAVAILABLE, "not today");
+    afar_call_defer(call);
+    liar->waiting[atomic_fetch_add(&liar->waits, 1)] = call;
+    return AFAR_OK;
 }
 
 static afar_code
@@ -66,9 +82,12 @@ register_(void *self, const Afar__Names__V1__RegisterRequest *request,
           Afar__Names__V1__RegisterReply *reply, afar_call *call)
 {
     struct liar *liar = self;
+    char name[8];
 
     atomic_fetch_add(&liar->registrations, 1);
-    if (liar->forgets && joins_a_lease(request->record))
+    if (liar->hangs && joins_a_lease(request->record, name))
+        return hang(liar, name, call);
+    if (liar->forgets && joins_a_lease(request->record, NULL))
         return afar_call_fail(call, AFAR_NOT_FOUND, "that lease is over");
     if (liar->refuses)
         return afar_call_fail(call, liar->refuses, "not today");
@@ -283,6 +302,15 @@ TEST(a_lease_that_is_over_before_it_began)
     check_waits(&liar, "not today");
 }
 
+static void
+export_another(afar_server *server, const char *name)
+{
+    test_probe *probe = make_probe(&echo_methods, NULL, AFAR_SERIAL);
+
+    export_probe(server, name, probe);
+    test_probe_close(probe);
+}
+
 TEST(each_lease_is_forgotten_at_once)
 {
     struct liar liar = make_liar();
@@ -293,13 +321,42 @@ TEST(each_lease_is_forgotten_at_once)
     afar_server *lies = serve_lies(&liar, &host);
     afar_server_options options = names_options(&host, 0);
     afar_server *server = names_serve(&options, "x");
-    test_probe *probe = make_probe(&echo_methods, NULL, AFAR_SERIAL);
-    export_probe(server, "y", probe);
-    test_probe_close(probe);
+    export_another(server, "y");
     CHECK_FAILS(afar_server_registered(server, afar_after_ms(1000), &err), AFAR_DEADLINE_EXCEEDED);
     CHECK(liar.registrations < 100);
     afar_error_clear(&err);
     afar_server_close(server);
+    afar_server_close(lies);
+}
+
+/* The connection is given up for one call, and others are still under way there: closing
+ * the server does not wait for them. */
+TEST(one_fails_and_the_others_hang)
+{
+    const struct timespec pause = { 0, 5000000 };
+    struct liar liar = make_liar();
+    afar_error err = AFAR_ERROR_INIT;
+    struct names_host host;
+
+    liar.hangs = true;
+    liar.lease_ms = 3600000;
+    afar_server *lies = serve_lies(&liar, &host);
+    afar_server_options options = names_options(&host, 0);
+    afar_server *server = NULL;
+    CHECK_OK(afar_server_open(NULL, TCP, &options, &server, &err));
+    export_another(server, "x");
+    export_another(server, "y");
+    export_another(server, "z");
+    CHECK_OK(afar_server_start(server, &err));
+    names_wait_reason(server, "is away: not today");
+    int64_t start = now_ms();
+    while (atomic_load(&liar.waits) < 1 && now_ms() - start < 4000)
+        nanosleep(&pause, NULL);
+    CHECK_INT(liar.waits, 1);
+    start = now_ms();
+    afar_server_close(server);
+    CHECK(now_ms() - start < 3500); /* a second, and a slow machine */
+    afar_call_finish(liar.waiting[0], AFAR_OK);
     afar_server_close(lies);
 }
 
