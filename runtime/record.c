@@ -23,7 +23,6 @@
 
 #define MAX_WORD 16
 #define MAX_ENDPOINT 300
-#define MAX_METADATA 32
 #define MAX_METADATA_BYTES 4096
 
 struct purpose {
@@ -304,9 +303,9 @@ check_metadata(const afar__record *record, afar_error *err)
 {
     size_t bytes = 0;
 
-    if (record->n_metadata > MAX_METADATA)
+    if (record->n_metadata > AFAR__MAX_PAIRS)
         return afar_fail(err, AFAR_INVALID_ARGUMENT, "%zu pairs of metadata; at most %d",
-                         record->n_metadata, MAX_METADATA);
+                         record->n_metadata, AFAR__MAX_PAIRS);
     for (size_t i = 0; i < record->n_metadata; i++) {
         const char *key = record->metadata[i]->key, *value = record->metadata[i]->value;
 

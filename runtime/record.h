@@ -24,6 +24,7 @@ typedef enum afar__purpose {
 #define AFAR__MAX_RECORD 8192
 #define AFAR__MAX_ENDPOINTS 8
 #define AFAR__MAX_INTERFACES 32
+#define AFAR__MAX_PAIRS 32 /* of metadata */
 #define AFAR__MIN_LEASE_MS 1000
 #define AFAR__MAX_LEASE_MS 3600000
 

@@ -63,6 +63,10 @@ afar__page_gather(afar__registry *registry, const Afar__Names__V1__ListRequest *
 {
     afar__page page = { .request = request };
 
+    if (request->n_metadata > AFAR__MAX_PAIRS)
+        return afar_fail(err, AFAR_INVALID_ARGUMENT,
+                         "%zu pairs of metadata are asked for; no name has more than %d",
+                         request->n_metadata, AFAR__MAX_PAIRS);
     page.revision = afar__registry_list(registry, request->prefix, request->after, add, &page);
     if (page.no_memory) {
         afar__page_clear(&page);

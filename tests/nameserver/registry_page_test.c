@@ -80,3 +80,32 @@ TEST(a_limit_that_is_just_enough_leaves_nothing)
     }
     afar__registry_close(registry);
 }
+
+/* Each pair is looked for in each name, while all others wait. */
+TEST(more_metadata_than_a_name_can_have_is_refused)
+{
+    Afar__Names__V1__ListRequest__MetadataEntry pair =
+        AFAR__NAMES__V1__LIST_REQUEST__METADATA_ENTRY__INIT;
+    Afar__Names__V1__ListRequest__MetadataEntry *pairs[AFAR__MAX_PAIRS + 1];
+    Afar__Names__V1__ListRequest request = AFAR__NAMES__V1__LIST_REQUEST__INIT;
+    afar__registry *registry = host_open("memory");
+    struct wish wish = { .name = "a", .key = 1, .metadata = { "zone", "b" } };
+    afar_error err = AFAR_ERROR_INIT;
+    afar__page page;
+
+    registered(registry, &wish);
+    pair.key = (char *)"zone";
+    pair.value = (char *)"b";
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        pairs[i] = &pair;
+    request.metadata = pairs;
+    request.n_metadata = AFAR__MAX_PAIRS;
+    CHECK_OK(afar__page_gather(registry, &request, &page, &err));
+    CHECK_INT(page.count, 1);
+    afar__page_clear(&page);
+    request.n_metadata++;
+    CHECK_FAILS(afar__page_gather(registry, &request, &page, &err), AFAR_INVALID_ARGUMENT);
+    CHECK(strstr(err.message, "33 pairs of metadata"));
+    afar_error_clear(&err);
+    afar__registry_close(registry);
+}
