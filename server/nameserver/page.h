@@ -22,7 +22,7 @@ typedef struct afar__page {
 } afar__page;
 
 /* RESOURCE_EXHAUSTED when memory is out; INVALID_ARGUMENT for more metadata than a name can
- * have: each pair costs time under the lock, for each name. */
+ * have: each pair costs time, for each name. */
 afar_code
 afar__page_gather(afar__registry *registry, const Afar__Names__V1__ListRequest *request,
                   afar__page *ret_page, afar_error *err);

@@ -2,7 +2,7 @@
  *
  * Signatures are checked on the callers' threads, before the lock, so that they take
  * no time from anybody else.  Under the lock nothing waits: it is held for one look
- * into a tree, or for one page of a list.
+ * into a tree, or for some hundred names of a list.
  *
  * A name is visible as long as its lease has not ended by the clock, whether it was
  * removed already or not.  A renewal reads the clock under the lock, and so does the writer

@@ -2,6 +2,8 @@
  *
  * Labels: concurrent */
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -81,7 +83,7 @@ TEST(a_limit_that_is_just_enough_leaves_nothing)
     afar__registry_close(registry);
 }
 
-/* Each pair is looked for in each name, while all others wait. */
+/* Each pair is looked for in each name. */
 TEST(more_metadata_than_a_name_can_have_is_refused)
 {
     Afar__Names__V1__ListRequest__MetadataEntry pair =
@@ -107,5 +109,58 @@ TEST(more_metadata_than_a_name_can_have_is_refused)
     CHECK_FAILS(afar__page_gather(registry, &request, &page, &err), AFAR_INVALID_ARGUMENT);
     CHECK(strstr(err.message, "33 pairs of metadata"));
     afar_error_clear(&err);
+    afar__registry_close(registry);
+}
+
+/* ---- lists while names change ---- */
+
+static afar__registry *changing;
+static atomic_bool enough;
+
+/* Changes the last name all the time. */
+static void *
+change_last(void *arg)
+{
+    afar__registered *last = arg;
+
+    while (!atomic_load(&enough))
+        registered(changing, &(struct wish){ .name = "z", .key = 2, .lease = last->lease });
+    return NULL;
+}
+
+/* No entry is of a later time than its page says, and none is missed. */
+TEST(entries_are_as_they_were_at_one_revision)
+{
+    Afar__Names__V1__ListRequest request = AFAR__NAMES__V1__LIST_REQUEST__INIT;
+    afar__registry *registry = changing = host_open("memory");
+    afar__registered last = registered(registry, &(struct wish){ .name = "z", .key = 2 });
+    afar_error err = AFAR_ERROR_INIT;
+    char after[32];
+    pthread_t changer;
+
+    register_many(registry);
+    CHECK(!pthread_create(&changer, NULL, change_last, &last));
+    request.after = after;
+    for (int round = 0; round < 200; round++) {
+        bool more = true;
+        size_t count = 0;
+
+        snprintf(after, sizeof after, "many/%05d", MANY - 2001);
+        while (more) {
+            afar__page page;
+
+            CHECK_OK(afar__page_gather(registry, &request, &page, &err));
+            for (size_t i = 0; i < page.count; i++)
+                CHECK(page.entries[i].revision <= page.revision);
+            count += page.count;
+            more = page.more;
+            if (page.count > 0)
+                snprintf(after, sizeof after, "%s", page.entries[page.count - 1].name);
+            afar__page_clear(&page);
+        }
+        CHECK_INT(count, 2001);
+    }
+    atomic_store(&enough, true);
+    pthread_join(changer, NULL);
     afar__registry_close(registry);
 }
