@@ -119,51 +119,45 @@ give_up(afar__seek *seek)
         afar__seek_fail(seek, AFAR_CANCELLED, "cancelled while its object was looked for");
 }
 
-/* At the place that is known now.  False, and an error, if its link is shut. */
+/* To the place that is known now.  False, and an error, if its link is shut. */
 static bool
-start_anew(afar__seek *seek)
+move_locked(afar__seek *seek)
 {
     afar__again *again = seek->again;
     afar__outgoing *out = seek->out;
-    afar__link *link;
-    afar_code code;
 
-    pthread_mutex_lock(&again->lock);
-    link = afar__link_ref(again->place.link);
-    code = afar__link_move(link, out, parent_of(seek), &seek->error);
-    if (!code) {
-        seek->number = again->number;
-        afar__outgoing_expect(out, grpc_slice_ref(again->instance));
-        afar__outgoing_renew(out);
-    }
-    pthread_mutex_unlock(&again->lock);
-    afar__link_unref(link);
-    if (code) {
+    if (afar__link_move(again->place.link, out, parent_of(seek), &seek->error)) {
         seek->error.outcome = afar__seek_outcome(seek);
         return false;
     }
-    seek->start(out);
+    seek->number = again->number;
+    afar__outgoing_expect(out, grpc_slice_ref(again->instance));
+    afar__outgoing_renew(out);
     return true;
 }
 
-/* The tag of a call that waits. */
+/* The tag of a call that waits.  Under one lock it is seen not to be cancelled and gets its
+ * new call of the core, so that whoever cancels it later cancels that one. */
 static void
 waited(afar__tag *tag, bool ok)
 {
     afar__seek *seek = (afar__seek *)((char *)tag - offsetof(afar__seek, tag));
     afar__again *again = seek->again;
-    afar__verdict verdict;
+    bool moved = false;
 
     if (!ok && seek->out->status == GRPC_STATUS_OK)
         seek->out->status = GRPC_STATUS_CANCELLED;
     pthread_mutex_lock(&again->lock);
     if (seek->verdict == AFAR__VERDICT_NONE)
         afar__seek_leave_locked(seek);
-    verdict = seek->cancelled ? AFAR__VERDICT_NONE : seek->verdict;
-    pthread_mutex_unlock(&again->lock);
-    if (verdict == AFAR__VERDICT_NONE)
+    if (seek->cancelled || seek->verdict == AFAR__VERDICT_NONE)
         give_up(seek);
-    if (verdict != AFAR__VERDICT_GO || !start_anew(seek))
+    else if (seek->verdict == AFAR__VERDICT_GO)
+        moved = move_locked(seek);
+    pthread_mutex_unlock(&again->lock);
+    if (moved)
+        seek->start(seek->out);
+    else
         end(seek);
     afar__engine_background_end();
 }

@@ -77,6 +77,33 @@ TEST(a_call_that_waits_is_cancelled_at_once)
     world_close(&world);
 }
 
+/* Nobody opens the gate for a call that is not cancelled: it would keep its finder. */
+TEST(a_call_is_cancelled_while_it_is_placed_anew)
+{
+    struct world world;
+    struct gate gate;
+
+    world_open(&world);
+    home_stop(&world.first);
+    gate_init(&gate);
+    world.second.gate = &gate;
+    for (int i = 1; i <= 100; i++) {
+        struct fake fake;
+
+        fake_init(&fake, &world.second);
+        fake.stuck = true;
+        test_counter *counter = place_counter(&world.first, &fake);
+        afar_future *future = start_add(counter, i, AFAR_FOREVER);
+        event_wait(&fake.asked, 1);
+        event_raise(&fake.go);
+        afar_future_close(future);
+        test_counter_close(counter);
+        event_wait(&fake.freed, 1);
+    }
+    gate_close(&gate);
+    world_close(&world);
+}
+
 TEST(a_reference_may_be_closed_while_its_calls_wait)
 {
     afar_error err = AFAR_ERROR_INIT;
