@@ -174,21 +174,18 @@ hold_locked(afar__seek *seek)
     afar__grpc_start(seek->out->call, &op, 1, &seek->tag);
 }
 
+/* Most calls find their place good: only one that waits needs a thread for it. */
 bool
 afar__again_hold(afar__outgoing *out)
 {
     afar__seek *seek = out->seek;
     bool hold;
 
-    if (!seek || afar__engine_background(NULL))
-        return false;
     pthread_mutex_lock(&seek->again->lock);
-    hold = seek->again->bad;
+    hold = seek->again->bad && !afar__engine_background(NULL);
     if (hold)
         hold_locked(seek);
     pthread_mutex_unlock(&seek->again->lock);
-    if (!hold)
-        afar__engine_background_end();
     return hold;
 }
 

@@ -404,6 +404,38 @@ TEST(an_idempotent_call_that_was_sent_and_not_placed_anew_is_unknown)
     child_world_close(&world, &child);
 }
 
+/* ---- what it costs ---- */
+
+/* A program that only makes blocking calls polls by itself, finder or not. */
+TEST(blocking_calls_at_a_good_place_make_no_threads)
+{
+    afar_error err = AFAR_ERROR_INIT;
+    afar_node *here = NULL;
+    struct child child;
+    struct fake fake;
+    int before;
+
+    child_start(&child, false);
+    CHECK_OK(afar_node_open(NULL, &here, &err));
+    child.home.link = open_link(here, child.address);
+    fake_init(&fake, &child.home);
+    test_counter *still = place_counter(&child.home, NULL);
+    test_counter *moves = place_counter(&child.home, &fake);
+    for (int i = 0; i < 100; i++)
+        CHECK_INT(added(still, i), i + 1);
+    before = thread_count();
+    for (int i = 0; i < 10000; i++)
+        CHECK_INT(added(moves, i), i + 1);
+    CHECK(thread_count() - before <= 1);
+    test_counter_close(moves);
+    test_counter_close(still);
+    event_wait(&fake.freed, 1);
+    afar__link_shut(child.home.link);
+    afar__link_unref(child.home.link);
+    child_kill(&child);
+    afar_node_close(here);
+}
+
 /* ---- what is known of those that were sent ---- */
 
 TEST(a_call_that_ran_and_was_not_answered_in_time_is_unknown)
