@@ -5,7 +5,12 @@
  * a search ends with FAILED_PRECONDITION.
  *
  * An object is looked for again because somebody found it gone, so nothing that was
- * remembered counts: the name server is asked, and whoever is there says who it is. */
+ * remembered counts: the name server is asked, and whoever is there says who it is.
+ *
+ * Who waits may leave in the middle of a search.  It stays as it is then, so that calls with
+ * short deadlines get past an endpoint that is silent, each a bit further.  What it knows
+ * gets old meanwhile: when it goes on after a while and fails, that says nothing, and it
+ * is done once more from its beginning. */
 
 #include "client/find.h"
 
@@ -14,10 +19,13 @@
 
 #include "client/search.h"
 
+#define WHILE (2 * AFAR__SECOND) /* longer than who waits lets the finder rest */
+
 struct finder {
     afar__finder base;
     afar__search search;
-    bool begun; /* the last find was not over */
+    bool begun;   /* the last find was not over */
+    int64_t left; /* when it returned (ns) */
     uint8_t key[AFAR__PUBLIC_BYTES];
     char name[];
 };
@@ -27,13 +35,19 @@ find(afar__finder *base, const afar__place *old, int64_t deadline, afar__place *
      afar_error *err)
 {
     struct finder *finder = (struct finder *)base;
+    bool resumed = finder->begun && afar__now() - finder->left > WHILE;
     afar_code code;
 
     (void)old; /* the same place is another one when it was confirmed again */
     if (!finder->begun)
         afar__names_drop(finder->search.names, finder->name);
     code = afar__search_run(&finder->search, afar_deadline_at(deadline), ret_place, err);
+    if (resumed && code && code != AFAR_DEADLINE_EXCEEDED) {
+        afar__names_drop(finder->search.names, finder->name);
+        code = afar__search_run(&finder->search, afar_deadline_at(deadline), ret_place, err);
+    }
     finder->begun = code == AFAR_DEADLINE_EXCEEDED;
+    finder->left = afar__now();
     return code;
 }
 

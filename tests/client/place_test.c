@@ -355,6 +355,43 @@ TEST(a_name_server_that_takes_its_time)
     end();
 }
 
+/* A call leaves while the name server thinks; a later one does not go by what that said. */
+TEST(a_search_that_was_left_long_ago)
+{
+    Client__Word request = CLIENT__WORD__INIT, *reply = NULL;
+    char *const there[] = { first.endpoint, NULL }, *const here[] = { second.endpoint, NULL };
+    afar_error err = AFAR_ERROR_INIT;
+    afar_client *client;
+    client_thing *thing;
+    int lookups;
+
+    begin();
+    client = client_of(&fake, "");
+    put_at(&first, 1, there);
+    thing = open_a(client);
+    CHECK_INT(ask(thing), 1);
+    put_at(&second, 2, here);
+    lookups = atomic_load(&fake.lookups);
+    fake_hold(&fake, true);
+    home_close(&first);
+    CHECK_FAILS(client_thing_ask(thing, &request, afar_after_ms(300), &reply, &err),
+                AFAR_DEADLINE_EXCEEDED);
+    usleep(1500000); /* the slice is over, and nobody waits */
+    fake_hold(&fake, false);
+    usleep(2000000); /* time passes */
+    CHECK_INT(atomic_load(&fake.lookups), lookups + 1);
+    home_close(&second);
+    home_open(&first, "127.0.0.1:0", 3);
+    put_at(&first, 3, there);
+    CHECK_INT(ask(thing), 3);
+    CHECK_INT(atomic_load(&fake.lookups), lookups + 2);
+    client_thing_close(thing);
+    home_open(&second, "127.0.0.1:0", 2);
+    afar_client_close(client);
+    afar_error_clear(&err);
+    end();
+}
+
 /* A reference outlives its client, and says so. */
 TEST(a_client_that_was_closed)
 {
