@@ -118,10 +118,8 @@ static const char *const grpc_names[] = {
 };
 
 static const char *const own_names[] = {
-    [AFAR_DEADLOCK - AFAR_DEADLOCK] = "DEADLOCK",
-    [AFAR_ENDED - AFAR_DEADLOCK] = "ENDED",
-    [AFAR_POISONED - AFAR_DEADLOCK] = "POISONED",
-    [AFAR_LOST - AFAR_DEADLOCK] = "LOST",
+    [AFAR_DEADLOCK - AFAR_DEADLOCK] = "DEADLOCK", [AFAR_ENDED - AFAR_DEADLOCK] = "ENDED",
+    [AFAR_POISONED - AFAR_DEADLOCK] = "POISONED", [AFAR_LOST - AFAR_DEADLOCK] = "LOST",
     [AFAR_MOVED - AFAR_DEADLOCK] = "MOVED",
 };
 
