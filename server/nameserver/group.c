@@ -172,29 +172,27 @@ afar__group_commit(afar__group *group, afar__store *store, afar_error *err)
 
 /* ---- making visible ---- */
 
-/* Tells the lease that had a name, unless it has too much to be told already. */
+/* Tells the lease that had a name, unless there is too much to be told already. */
 static void
-lose(afar__step *step, afar__lease *lease, size_t most)
+lose(afar__state *state, afar__step *step, afar__lease *lease)
 {
-    if (!step->lost || lease->lost_count >= most)
-        return;
-    afar__lease_lose(lease, step->lost);
-    step->lost = NULL;
+    if (step->lost && afar__state_lose(state, lease, step->lost))
+        step->lost = NULL;
 }
 
 static void
-publish_put(afar__group *group, afar__state *state, afar__step *step, size_t most_lost)
+publish_put(afar__group *group, afar__state *state, afar__step *step)
 {
     afar__tree_remove(&group->puts, &step->kept->item);
     if (step->old) {
-        lose(step, step->old->lease, most_lost);
+        lose(state, step, step->old->lease);
         afar__state_take(state, step->old);
     }
     afar__state_put(state, step->kept, step->lease);
 }
 
 void
-afar__group_publish_locked(afar__group *group, afar__state *state, int64_t now_ns, size_t most_lost)
+afar__group_publish_locked(afar__group *group, afar__state *state, int64_t now_ns)
 {
     for (size_t i = 0; i < group->count; i++) {
         afar__step *step = &group->steps[i];
@@ -204,10 +202,10 @@ afar__group_publish_locked(afar__group *group, afar__state *state, int64_t now_n
             afar__state_add_lease(state, step->lease, now_ns);
             break;
         case AFAR__CHANGE_PUT:
-            publish_put(group, state, step, most_lost);
+            publish_put(group, state, step);
             break;
         case AFAR__CHANGE_REMOVE:
-            lose(step, step->lease, most_lost);
+            lose(state, step, step->lease);
             afar__state_take(state, step->kept);
             break;
         case AFAR__CHANGE_END:

@@ -64,10 +64,9 @@ afar__group_undo(afar__group *group, afar__state *state, size_t from);
 afar_code
 afar__group_commit(afar__group *group, afar__store *store, afar_error *err);
 
-/* Makes the steps visible; the lock is held.  A lease remembers up to `most_lost` names. */
+/* Makes the steps visible; the lock is held. */
 void
-afar__group_publish_locked(afar__group *group, afar__state *state, int64_t now_ns,
-                           size_t most_lost);
+afar__group_publish_locked(afar__group *group, afar__state *state, int64_t now_ns);
 
 /* Releases what is not visible any more. */
 void

@@ -193,6 +193,8 @@ new_registry(afar__store *store, const afar__registry_options *options)
     registry->now_ns = options->now_ns ? options->now_ns : boot_time;
     registry->max_names = or_default(options->max_names, MAX_NAMES);
     registry->max_names_per_key = or_default(options->max_names_per_key, MAX_NAMES_PER_KEY);
+    registry->state.most_lost = registry->max_names;
+    registry->state.most_lost_of_lease = registry->max_names_per_key;
     registry->graves.most = MAX_GRAVES;
     registry->graves.floor_ms = INT64_MIN;
     pthread_mutex_init(&registry->lock, NULL);
@@ -319,16 +321,14 @@ afar__registry_unregister(afar__registry *registry, afar__registry_request *requ
 
 /* Takes names off what a lease has lost; without those that it has again. */
 static afar__lost *
-take_lost_locked(const afar__registry *registry, afar__lease *lease)
+take_lost_locked(afar__registry *registry, afar__lease *lease)
 {
     afar__lost *told = NULL, **end = &told;
 
     for (unsigned i = 0; lease->lost && i < MOST_LOST_AT_ONCE; i++) {
-        afar__lost *lost = lease->lost;
+        afar__lost *lost = afar__state_take_lost(&registry->state, lease);
         const afar__kept *kept = afar__state_find(&registry->state, lost->name);
 
-        lease->lost = lost->next;
-        lease->lost_count--;
         if (kept && kept->lease == lease) {
             free(lost);
             continue;

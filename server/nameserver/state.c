@@ -172,6 +172,7 @@ afar__state_take_lease(afar__state *state, afar__lease *lease)
 {
     afar__tree_remove(&state->leases, &lease->by_id);
     afar__tree_remove(&state->ends, &lease->by_end);
+    state->lost_count -= lease->lost_count;
 }
 
 afar__lease *
@@ -211,13 +212,30 @@ afar__lost_new(const char *name)
     return lost;
 }
 
-void
-afar__lease_lose(afar__lease *lease, afar__lost *lost)
+bool
+afar__state_lose(afar__state *state, afar__lease *lease, afar__lost *lost)
 {
+    if (lease->lost_count >= state->most_lost_of_lease || state->lost_count >= state->most_lost)
+        return false;
     lost->next = NULL;
     *(lease->lost ? &lease->last_lost->next : &lease->lost) = lost;
     lease->last_lost = lost;
     lease->lost_count++;
+    state->lost_count++;
+    return true;
+}
+
+afar__lost *
+afar__state_take_lost(afar__state *state, afar__lease *lease)
+{
+    afar__lost *lost = lease->lost;
+
+    if (lost) {
+        lease->lost = lost->next;
+        lease->lost_count--;
+        state->lost_count--;
+    }
+    return lost;
 }
 
 /* ---- owners ---- */

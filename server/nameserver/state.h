@@ -67,6 +67,8 @@ struct afar__kept {
 typedef struct afar__state {
     afar__tree names, leases, ends, owners;
     size_t name_count, lease_count; /* with those that the running group adds */
+    size_t lost_count;              /* of all leases */
+    size_t most_lost, most_lost_of_lease;
     uint64_t revision;
 } afar__state;
 
@@ -138,8 +140,14 @@ afar__lease_left_ms(const afar__lease *lease, int64_t now_ns);
 afar__lost *
 afar__lost_new(const char *name);
 
-void
-afar__lease_lose(afar__lease *lease, afar__lost *lost);
+/* Notes what the lease is to be told of, and takes it; false if too much is noted already,
+ * for this lease or for all. */
+bool
+afar__state_lose(afar__state *state, afar__lease *lease, afar__lost *lost);
+
+/* The next thing that the lease is to be told of, which is the caller's then; or NULL. */
+afar__lost *
+afar__state_take_lost(afar__state *state, afar__lease *lease);
 
 /* ---- owners ---- */
 

@@ -191,8 +191,7 @@ publish(afar__registry *registry)
 
     pthread_mutex_lock(&registry->lock);
     now = registry->now_ns();
-    afar__group_publish_locked(&registry->group, &registry->state, now,
-                               registry->max_names_per_key);
+    afar__group_publish_locked(&registry->group, &registry->state, now);
     pthread_mutex_unlock(&registry->lock);
     afar__group_finish(&registry->group, &registry->state, &registry->graves, now);
 }

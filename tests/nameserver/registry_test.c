@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "registry_host.h"
+#include "server/nameserver/parts.h"
 #include "runtime/clock.h"
 
 #include <afar/names.afar.h>
@@ -115,6 +116,37 @@ TEST(taking_over_moves_the_name_and_tells_the_other_lease_once)
     CHECK_STR(lost, "");
     CHECK_OK(ask_renew(registry, 3, second.lease, 1, lost, &err));
     CHECK_STR(lost, "");
+    afar__registry_close(registry);
+}
+
+/* Leases that nobody renews cannot pile up what they would be told. */
+TEST(what_all_leases_are_to_be_told_is_limited)
+{
+    afar__registry_options options = { 5, 4, clock_now };
+    afar__registry *registry = host_open_with("memory", &options);
+    afar__registered leases[3];
+    afar_error err = AFAR_ERROR_INIT;
+    char lost[200];
+
+    for (int i = 0; i < 3; i++) {
+        const char name[] = { (char)('a' + i), 0 };
+
+        leases[i] = registered(registry, &(struct wish){ .name = name, .key = 1 });
+    }
+    for (int i = 0; i < 20; i++)
+        registered(registry, &(struct wish){ .name = i < 10 ? "a" : "b",
+                                             .key = 1,
+                                             .lease = leases[i % 3].lease,
+                                             .take_over = true });
+    CHECK_INT(registry->state.lost_count, 5);
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(ask_renew(registry, 1, leases[i].lease, 1, lost, &err));
+    CHECK_INT(registry->state.lost_count, 0);
+    /* What was not told goes with its lease, and makes room. */
+    registered(registry, &(struct wish){ .name = "c", .key = 1, .take_over = true });
+    CHECK_INT(registry->state.lost_count, 1);
+    CHECK_OK(ask_unregister(registry, 1, leases[2].lease, 2, NULL, NULL, &err));
+    CHECK_INT(registry->state.lost_count, 0);
     afar__registry_close(registry);
 }
 
