@@ -3,7 +3,7 @@
  *
  * A decision is made on what is visible, at the moment when the group was begun.  What
  * the group changes already is not looked at: a request that meets it comes LATER, in
- * the next group.  Signatures, limits of records and the origin of nonces have
+ * a group after it.  Signatures, limits of records and the origin of nonces have
  * been checked by the caller's thread.
  *
  * On the writer.  It holds the lock for what others may change too: the ends and
@@ -156,8 +156,9 @@ check_name_locked(afar__registry *registry, struct registration *wish, afar_erro
     afar__kept *old = afar__state_find(&registry->state, record->name);
     bool same_key;
 
-    /* A lease that is over ends with this group, or with the next. */
-    if (is_touched(registry, record->name, old) || (old && afar__lease_is_over(old->lease, now)))
+    if (old && afar__lease_is_over(old->lease, now))
+        return AFAR__ENDING;
+    if (is_touched(registry, record->name, old))
         return AFAR__LATER;
     wish->put.old = old;
     if (!old)

@@ -39,7 +39,8 @@ struct afar__registry {
 typedef enum afar__decision {
     AFAR__GRANTED, /* the steps are in the group */
     AFAR__REFUSED, /* err says why */
-    AFAR__LATER    /* it must see what the group does first */
+    AFAR__LATER,   /* it must see what the group does first */
+    AFAR__ENDING   /* the same, of a lease that is over and is removed by one of the next groups */
 } afar__decision;
 
 /* On the writer. */

@@ -3,7 +3,8 @@
  * It takes what is queued, decides on it in order, and commits what was granted as one
  * group, together with the removal of leases that are over; then the group becomes
  * visible, and only then it is answered.  What was refused is answered at once, since it
- * was refused for what is visible already.  When the store fails, the group is
+ * was refused for what is visible already.  What meets a change of the group is left for
+ * the next one; what others want goes first.  When the store fails, the group is
  * undone and those that were granted are told so.
  *
  * It sleeps until there is something to do or the next lease ends, but no longer than a
@@ -24,6 +25,7 @@
 #define MOST_QUEUED 10000
 #define MOST_SLEEP AFAR__SECOND
 #define ENDS_AT_ONCE 64
+#define MOST_ROUNDS 16
 #define STEPS_OF_ENDS 10000 /* no more leases join a group that has so many */
 
 /* ---- the queue ---- */
@@ -218,7 +220,7 @@ finish(afar__registry *registry, afar_error *err)
     return code;
 }
 
-/* Finishes the group and begins another one, for a request that must see what was in it.
+/* Finishes the group and begins another one, for requests that must see what was in it.
  * Fails when that would not bring it any further. */
 static afar_code
 turn_over(afar__registry *registry, afar_error *err)
@@ -233,27 +235,62 @@ turn_over(afar__registry *registry, afar_error *err)
     return AFAR_OK;
 }
 
+/* The requests that are decided on later. */
+struct later {
+    afar__registry_request *first, **end;
+    bool may_wait; /* for what a group changes */
+};
+
 static void
-serve_one(afar__registry *registry, afar__registry_request *request)
+serve_one(afar__registry *registry, afar__registry_request *request, struct later *later)
 {
     afar__group *group = &registry->group;
     afar__grant *grant = &group->grants[group->granted];
     afar_error err = AFAR_ERROR_INIT;
-    afar__decision decision;
+    afar__decision decision = afar__decide(registry, request, &grant->result, &err);
 
-    while ((decision = afar__decide(registry, request, &grant->result, &err)) == AFAR__LATER) {
-        if (turn_over(registry, &err)) {
-            decision = AFAR__REFUSED;
-            break;
-        }
-        grant = &group->grants[group->granted];
+    if (decision == AFAR__LATER && !later->may_wait) {
+        decision = AFAR__REFUSED;
+        afar_fail(&err, AFAR_RESOURCE_EXHAUSTED,
+                  "too many changes of this name or lease at once; try again later");
     }
-    if (decision == AFAR__REFUSED) {
+    if (decision == AFAR__GRANTED) {
+        grant->request = request;
+        group->granted++;
+    } else if (decision == AFAR__REFUSED) {
         refuse(request, &err);
-        return;
+    } else {
+        *later->end = request;
+        later->end = &request->next;
     }
-    grant->request = request;
-    group->granted++;
+}
+
+/* What comes later keeps its order.  Each round is a commit, and others wait for it: so
+ * nobody gets as many rounds as he has requests. */
+static afar_code
+serve_rounds(afar__registry *registry, afar__registry_request *requests, afar_error *err)
+{
+    for (unsigned round = 0; requests; round++) {
+        struct later later = { NULL, &later.first, round < MOST_ROUNDS };
+
+        while (requests) {
+            afar__registry_request *request = requests;
+
+            requests = request->next;
+            serve_one(registry, request, &later);
+        }
+        *later.end = NULL;
+        requests = later.first;
+        if (requests && turn_over(registry, err))
+            break;
+    }
+    while (requests) {
+        afar__registry_request *request = requests;
+
+        requests = request->next;
+        answer(request, err->code, NULL, err);
+    }
+    return err->code;
 }
 
 /* True unless the store failed, or memory is out. */
@@ -263,12 +300,8 @@ serve(afar__registry *registry, afar__registry_request *requests)
     afar_error err = AFAR_ERROR_INIT;
     bool fine = begin(registry);
 
-    while (requests) {
-        afar__registry_request *request = requests;
-
-        requests = request->next;
-        serve_one(registry, request);
-    }
+    fine = serve_rounds(registry, requests, &err) == AFAR_OK && fine;
+    afar_error_clear(&err);
     fine = finish(registry, &err) == AFAR_OK && fine;
     afar_error_clear(&err);
     return fine;

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "registry_host.h"
-#include "server/nameserver/parts.h"
 #include "runtime/clock.h"
+#include "server/nameserver/parts.h"
 
 #include <afar/names.afar.h>
 

@@ -116,6 +116,39 @@ TEST(changes_of_one_name_happen_in_their_order)
     afar__registry_close(registry);
 }
 
+/* Each change of one name takes a commit of its own: who wants many of them does not make
+ * others wait for all. */
+TEST(many_changes_of_one_name_do_not_hold_up_others)
+{
+    afar__registry *registry = host_open_gated();
+    struct wish wish = { .name = "bank/alice", .key = 1 };
+    afar__registered lease = registered(registry, &wish), first, other;
+    struct change *holder = hold_store(registry), *changes[CROWD], *last;
+    afar_error err = AFAR_ERROR_INIT;
+    int granted = 1, before = gate_commits();
+
+    wish.lease = lease.lease;
+    for (int i = 0; i < CROWD; i++)
+        changes[i] = start_register(registry, sign_wish(registry, &wish));
+    last = start_register(registry, sign_wish(registry, &(struct wish){ .name = "x", .key = 2 }));
+    release_store(holder);
+    CHECK_OK(finish_change(changes[0], &first, &err));
+    CHECK_OK(finish_change(last, &other, &err));
+    CHECK_INT(other.revision, first.revision + 1);
+    for (int i = 1; i < CROWD; i++) {
+        if (!finish_change(changes[i], NULL, &err)) {
+            CHECK_INT(granted++, i);
+            continue;
+        }
+        CHECK_INT(err.code, AFAR_RESOURCE_EXHAUSTED);
+        CHECK(strstr(err.message, "too many changes"));
+    }
+    CHECK_INT(granted, 17);
+    CHECK_INT(gate_commits() - before, 18);
+    afar_error_clear(&err);
+    afar__registry_close(registry);
+}
+
 /* A name that joins while its lease is being removed. */
 TEST(a_removal_of_all_sees_who_joined_before)
 {
