@@ -26,12 +26,19 @@ afar_code
 afar__talk_init(afar__talk *talk, afar_node *node, const char *names, const afar__claim *claim,
                 afar_error *err)
 {
+    afar_error why = AFAR_ERROR_INIT;
+    afar_code code;
+
     memset(talk, 0, sizeof *talk);
     talk->node = node;
     talk->claim = claim;
     pthread_mutex_init(&talk->lock, NULL);
     snprintf(talk->address, sizeof talk->address, "%s", names);
-    return afar__address_parse_endpoint(names, &talk->where, err);
+    code = afar__address_parse_endpoint(names, &talk->where, &why);
+    if (code)
+        afar_fail(err, code, "the option names: %s", why.message);
+    afar_error_clear(&why);
+    return code;
 }
 
 /* In place of the one that there was. */

@@ -214,7 +214,7 @@ TEST(options_that_cannot_be_are_refused)
     options = names_options(&host, 0);
     options.names = "nowhere";
     CHECK_FAILS(open_with(TCP, &options, &err), AFAR_INVALID_ARGUMENT);
-    CHECK(strstr(err.message, "nowhere"));
+    CHECK_STR(err.message, "the option names: nowhere: no port; write nowhere:PORT");
     options = names_options(&host, 0);
     CHECK_FAILS(open_with(INPROC, &options, &err), AFAR_INVALID_ARGUMENT);
     options.insecure = true;
