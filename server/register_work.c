@@ -131,12 +131,24 @@ held_until_locked(const afar__register *registration, uint32_t left_ms)
     return afar__now() + (left < pause ? left : spread(pause));
 }
 
+/* The reason of a name server that is ours begins with the name, which need not be said
+ * twice. */
+static void
+tell_held(const afar__name *name, const char *why)
+{
+    size_t length = strlen(name->name);
+    bool names_it = !strncmp(why, name->name, length) && why[length] == ' ';
+
+    afar__log(AFAR_LOG_WARNING, "%s is waited for: %s%s", name->name, names_it ? "it" : "",
+              names_it ? why + length : why);
+}
+
 static void
 is_held_locked(afar__register *registration, afar__name *name, uint32_t left_ms, const char *why)
 {
     name->tried = afar__now();
     if (!name->told)
-        afar__log(AFAR_LOG_WARNING, "%s is waited for: %s", name->name, why);
+        tell_held(name, why);
     name->told = true;
     afar__name_later(registration->names, name, held_until_locked(registration, left_ms), why);
 }

@@ -4,6 +4,7 @@
  * Labels: concurrent */
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include <afar/key.h>
+#include <afar/log.h>
 #include <afar/names.afar.h>
 
 #include "names_host.h"
@@ -64,6 +66,39 @@ TEST(a_second_server_waits_for_the_first)
     CHECK(now_ms() - closed < 12000); /* the lease would have been 15 s */
     CHECK(is_at(&host, "x", second));
     afar_server_close(second);
+    names_host_close(&host);
+}
+
+static atomic_int lines_of_waiting, names_in_them;
+
+static void
+count_names(void *arg, afar_log_level level, const char *line)
+{
+    (void)arg;
+    if (level != AFAR_LOG_WARNING || !strstr(line, "is waited for: it is held by"))
+        return;
+    atomic_fetch_add(&lines_of_waiting, 1);
+    for (const char *at = line; (at = strstr(at, "bank/held")) != NULL; at++)
+        atomic_fetch_add(&names_in_them, 1);
+}
+
+/* The thread that logs is gone when the servers are closed. */
+TEST(the_log_names_what_is_waited_for_once)
+{
+    struct names_host host;
+
+    afar_log_set(count_names, NULL, AFAR_LOG_WARNING);
+    names_home();
+    names_host_open(&host, "memory");
+    afar_server_options options = names_options(&host, 0);
+    afar_server *first = names_serve(&options, "bank/held");
+    check_registered(first);
+    afar_server *second = names_serve(&options, "bank/held");
+    names_wait_reason(second, "bank/held is held by");
+    afar_server_close(second);
+    afar_server_close(first);
+    CHECK_INT(lines_of_waiting, 1);
+    CHECK_INT(names_in_them, 1);
     names_host_close(&host);
 }
 
