@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "command/say.h"
+#include "runtime/address.h"
 
 #define USUAL_ADDRESS "127.0.0.1:7700"
 #define HOW_TO_GO_ON                                                                               \
@@ -23,10 +24,20 @@ name_server_address(const command_args *args)
     return address && *address ? address : USUAL_ADDRESS;
 }
 
-static bool
-begins_with(const char *text, const char *prefix)
+static afar_code
+check_address(const char *address, const char *source, afar_error *err)
 {
-    return !strncmp(text, prefix, strlen(prefix));
+    afar_error why = AFAR_ERROR_INIT;
+    afar__address parsed;
+    afar_code code = afar__address_parse_endpoint(address, &parsed, &why);
+
+    if (code)
+        afar_fail(err, code, "%s: %s", source, why.message);
+    else if (parsed.kind == AFAR__ADDRESS_INPROC)
+        code = afar_fail(err, AFAR_INVALID_ARGUMENT,
+                         "%s: %s: a name server is at host:port or unix:path", source, address);
+    afar_error_clear(&why);
+    return code;
 }
 
 /* The client library opens "grpc://127.0.0.1:7700", people write "127.0.0.1:7700". */
@@ -34,12 +45,9 @@ afar_code
 name_server_connect(name_server *server, afar_error *err)
 {
     const char *address = server->address;
-    bool complete = begins_with(address, "grpc://") || begins_with(address, "unix:");
+    bool complete = !strncmp(address, "grpc://", 7) || !strncmp(address, "unix:", 5);
     char target[512];
 
-    if (!complete && !strchr(address, ':'))
-        return afar_fail(err, AFAR_INVALID_ARGUMENT,
-                         "'%s' is not where a name server can be: host:port or unix:path", address);
     snprintf(target, sizeof target, "%s%s", complete ? "" : "grpc://", address);
     return afar_names_v1_names_open(server->client, target, afar_after_ms(server->timeout_ms),
                                     &server->names, err);
@@ -55,7 +63,8 @@ name_server_open(const command_args *args, name_server *ret_server)
     int code;
 
     options.known_names = "";
-    if (!afar_client_open(NULL, &options, &server.client, &err) &&
+    if (!check_address(server.address, args->text[OPTION_NAMES] ? "--names" : "AFAR_NAMES", &err) &&
+        !afar_client_open(NULL, &options, &server.client, &err) &&
         !name_server_connect(&server, &err)) {
         *ret_server = server;
         return EXIT_DONE;

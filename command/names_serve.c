@@ -14,6 +14,7 @@
 
 #include "command/commands.h"
 #include "command/say.h"
+#include "runtime/address.h"
 #include "runtime/home.h"
 #include "server/nameserver/service.h"
 
@@ -26,6 +27,24 @@ typedef struct name_service {
     afar_object *object;
     afar_server *server;
 } name_service;
+
+/* Before anything is opened: what cannot be leaves no store behind.  A name server that
+ * only its own process can reach is of no use. */
+static afar_code
+check_addresses(const command_args *args, afar_error *err)
+{
+    afar__address address;
+    afar_code code = AFAR_OK;
+
+    for (size_t i = 0; i < args->listen_count && !code; i++) {
+        code = afar__address_parse_listen(args->listen[i], &address, err);
+        if (!code && address.kind == AFAR__ADDRESS_INPROC)
+            code =
+                afar_fail(err, AFAR_INVALID_ARGUMENT,
+                          "%s: a name server listens at host:port or unix:path", args->listen[i]);
+    }
+    return code;
+}
 
 static afar_code
 find_store(const command_args *args, name_service *service, afar_error *err)
@@ -76,7 +95,8 @@ start(const command_args *args, name_service *service, afar_error *err)
 {
     afar_code code;
 
-    if ((code = open_registry(args, service, err)) || (code = open_server(args, service, err)) ||
+    if ((code = check_addresses(args, err)) || (code = open_registry(args, service, err)) ||
+        (code = open_server(args, service, err)) ||
         (code = afar__names_service_new(service->registry, &service->object, err)) ||
         (code = afar_server_export(service->server, "", service->object, err)))
         return code;

@@ -341,7 +341,7 @@ run_ping(const command_args *args)
     if (code)
         return code;
     block_ending(&ending);
-    options.names = name_server_address(args);
+    options.names = args->text[OPTION_NAMES];
     if (afar_client_open(NULL, &options, &pinging.client, &err))
         return complain_error(&err);
     if (args->given[OPTION_JSON])

@@ -96,11 +96,19 @@ class MisunderstandingTest(CommandTest):
     def test_names_and_addresses(self):
         self.check(["names", "lookup", "a//b"], "a//b")
         self.check(["names", "lookup", "short@a"], "not a public key")
-        self.check(["names", "list", "--names", "nowhere"], "nowhere")
+        self.check(["names", "list", "--names", "nowhere"], "--names: nowhere: no port")
+        self.check(["names", "list", "--names", "127.0.0.1:7700/"], '"7700/" is not a number')
+        self.check(["names", "list", "--names", "inproc:x"], "host:port or unix:path")
+        said = self.complaint("names", "list", names="nowhere", code=USAGE)
+        self.assertIn("AFAR_NAMES: nowhere: no port", said)
+        said = self.complaint("ping", "a", names="nowhere", code=USAGE)
+        self.assertIn("AFAR_NAMES: nowhere: no port", said)
         self.check(["ping", "a b"], "a b")
         self.check(["ping", "127.0.0.1:99999"], "99999")
         self.check(["ping", "x" * 600], "longer")
-        self.check(["names", "serve", "--store", "memory", "--listen", "here"], "here")
+        self.check(["names", "serve", "--listen", "here"], "here: no port")
+        self.check(["names", "serve", "--listen", "inproc:x"], "host:port or unix:path")
+        self.assertFalse(os.path.exists(os.path.join(self.home, "names.db")))
         too_many = [word for _ in range(17) for word in ("--listen", "127.0.0.1:0")]
         self.check(["names", "serve", "--store", "memory", *too_many], "more than 16")
 
