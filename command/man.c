@@ -152,6 +152,16 @@ roff_examples(FILE *out, const char *examples)
     fputs(".fi\n", out);
 }
 
+static bool
+takes(const command_row *command, option_id wanted)
+{
+    for (const option_id *id = command->options; *id != OPTION_HELP; id++) {
+        if (*id == wanted)
+            return true;
+    }
+    return false;
+}
+
 static void
 man_command(FILE *out, const command_row *command)
 {
@@ -170,7 +180,7 @@ man_command(FILE *out, const command_row *command)
     if (command->json)
         roff_terms(out, "JSON", command->json);
     roff_terms(out, "EXIT STATUS", exit_terms);
-    roff_terms(out, "ENVIRONMENT", environment_terms);
+    roff_terms(out, "ENVIRONMENT", environment_terms + !takes(command, OPTION_NAMES));
     if (command->examples)
         roff_examples(out, command->examples);
     fputs(".SH SEE ALSO\n\\fBafar\\fR(1)\n", out);

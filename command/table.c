@@ -53,7 +53,9 @@ const option_row option_rows[OPTIONS] = {
                            .usual = 100000,
                            .least = 1,
                            .most = 100000000,
-                           .text = "Holds at most so many names; 100000 without it." },
+                           .text =
+                               "Holds at most N names; 100000 without it. At most 20,000 of them "
+                               "belong to one key." },
     [OPTION_KEY] = { .name = "key",
                      .kind = VALUE_FILE,
                      .value = "FILE",
@@ -66,7 +68,7 @@ const option_row option_rows[OPTIONS] = {
                        .usual = 1,
                        .least = 0,
                        .most = 1000000000,
-                       .text = "Asks so often; 0: until it is interrupted. Once without it." },
+                       .text = "Asks N times; 0: until it is interrupted. Once without it." },
     [OPTION_INTERVAL] = { .name = "interval",
                           .letter = 'i',
                           .kind = VALUE_NUMBER,
@@ -112,7 +114,7 @@ const group_row group_rows[] = {
         { "owner", "the public key of the owner" },                                                \
         { "instance", "which process it is, in hexadecimal; \"\" if that is not known" },          \
         { "generation", "of the record" }, { "revision", "of the change that put it there" },      \
-        { "lease_left_ms", "when the name goes unless it is renewed" },                            \
+        { "lease_left_ms", "milliseconds until the name goes, unless it is renewed" },             \
     {                                                                                              \
         "metadata", "an object with what the owner added"                                          \
     }
@@ -157,7 +159,7 @@ const command_row command_rows[] = {
       .summary = "says where a name is, and whose",
       .text = "Prints what its owner has registered for NAME, after checking the signature. "
               "KEY@NAME also checks that the owner is KEY, a public key as `afar key show` "
-              "prints it.",
+              "prints it. The file known_names is not looked at; `afar ping` does that.",
       .json = TERMS(NAME_TERMS),
       .examples = "afar names lookup bank/accounts/alice\n"
                   "curl http://$(afar names lookup shop/web --address)/",
@@ -214,7 +216,7 @@ const command_row command_rows[] = {
               "A gRPC server that is not Afar's is reachable too, and said to be none. The exit "
               "code is 0 when at least one answer came.",
       .json =
-          TERMS({ "target", "what was asked for" }, { "sent", "how often it was asked" },
+          TERMS({ "target", "what was asked for" }, { "sent", "how many times it was asked" },
                 { "answered", "how many answers came" },
                 { "min_ms, avg_ms, max_ms", "times of the answers; only if there are any" },
                 { "replies", "an array with an object for each time it was asked:" },
@@ -288,6 +290,7 @@ const term exit_terms[] = {
     { NULL, NULL },
 };
 
+/* The first one only concerns commands with the option --names. */
 const term environment_terms[] = {
     { "AFAR_NAMES", "Where the name server is, unless --names says it." },
     { "AFAR_HOME", "The folder of keys, instead of ~/.afar." },

@@ -80,6 +80,14 @@ class ManTest(CommandTest):
             for paragraph in help_text.split("\n\n")[1:2]:
                 self.assertIn(" ".join(paragraph.replace("`", "").split()), text)
 
+    @unittest.skipUnless(shutil.which("groff"), "groff is not installed")
+    def test_only_what_asks_a_name_server_looks_where_it_is(self):
+        for page, asks in (("names-list", True), ("ping", True), ("names-serve", False),
+                           ("key-new", False)):
+            text = formatted(os.path.join(PAGES, f"afar-{page}.1"))
+            self.assertEqual("AFAR_NAMES Where" in text, asks, page)
+            self.assertIn("AFAR_HOME The folder", text)
+
     def test_a_folder_that_is_not_there(self):
         said = self.complaint("man", os.path.join(self.folder, "missing"), code=OTHER)
         self.assertIn("missing/afar.1 cannot be written: No such file", said)
