@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <afar/call.h>
 #include <afar/message.h>
 #include <afar/names.afar.h>
 
@@ -261,6 +262,14 @@ reach(const afar__names *names, afar_deadline deadline, afar_names_v1_names **re
     return code;
 }
 
+bool
+afar__cancelled_here(void)
+{
+    afar_call *current = afar_call_current();
+
+    return current && afar_call_cancelled(current);
+}
+
 /* A look-up that failed, in words for whoever opened the name. */
 static afar_code
 fail_lookup(const afar__names *names, const afar__wanted *wanted, const afar_error *why,
@@ -282,14 +291,26 @@ fail_lookup(const afar__names *names, const afar__wanted *wanted, const afar_err
         return afar_fail(err, AFAR_UNAVAILABLE,
                          "%.100s: no answer from the name server %.100s in time", wanted->name,
                          server);
-    case AFAR_FAILED_PRECONDITION:
     case AFAR_CANCELLED:
+        if (!afar__cancelled_here())
+            return afar_fail(err, AFAR_UNAVAILABLE,
+                             "%.100s: the name server %.100s stopped before it answered",
+                             wanted->name, server);
+        afar_error_copy(err, why);
+        return why->code;
+    case AFAR_FAILED_PRECONDITION:
         afar_error_copy(err, why);
         return why->code;
     default:
         return afar_fail(err, why->code, "%.60s: name server %.60s: %.110s", wanted->name, server,
                          why->message);
     }
+}
+
+static bool
+is_lost(afar_code code)
+{
+    return code == AFAR_UNAVAILABLE || code == AFAR_LOST || code == AFAR_CANCELLED;
 }
 
 /* What a call that failed leaves. */
@@ -299,7 +320,7 @@ end_lookup(const afar__names *names, const afar__wanted *wanted, afar__asking *a
 {
     afar_code code = fail_lookup(names, wanted, why, err);
 
-    asking->again = why->code == AFAR_UNAVAILABLE || why->code == AFAR_LOST;
+    asking->again = is_lost(why->code) && code != AFAR_CANCELLED;
     afar_error_clear(why);
     return code;
 }

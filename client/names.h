@@ -62,6 +62,11 @@ afar_code
 afar__names_ask(afar__names *names, const afar__wanted *wanted, afar__asking *asking,
                 afar_deadline deadline, afar__answer *ret_answer, afar_error *err);
 
+/* Whether it is this thread's own call that ended what was asked with CANCELLED.  If not, the
+ * peer went away: one that stops drops calls that it has not begun. */
+bool
+afar__cancelled_here(void);
+
 /* Forgets a look-up that is under way. */
 void
 afar__names_stop(afar__asking *asking);

@@ -161,13 +161,14 @@ try_endpoint(afar__search *search, const char *endpoint, afar_deadline deadline,
     return confirm(search, instance, deadline, err);
 }
 
-/* A connection may have broken without anybody having looked at it: the next one shows
- * whether somebody is there. */
+/* A connection may have broken without anybody having looked at it, or its server was
+ * stopping: the next one shows whether somebody is there. */
 static bool
 may_repeat(afar__search *search, const afar_error *why)
 {
     if (search->repeated || !search->link || search->future || why->remote ||
-        (why->code != AFAR_UNAVAILABLE && why->code != AFAR_LOST))
+        (why->code != AFAR_UNAVAILABLE && why->code != AFAR_LOST &&
+         (why->code != AFAR_CANCELLED || afar__cancelled_here())))
         return false;
     search->repeated = true;
     afar__link_unref(search->link);
@@ -197,8 +198,11 @@ begin_endpoint(afar__search *search, size_t count, afar_deadline deadline)
 static bool
 is_about_endpoint(const afar_error *why)
 {
-    return why->remote || (why->code != AFAR_CANCELLED && why->code != AFAR_FAILED_PRECONDITION &&
-                           why->code != AFAR_RESOURCE_EXHAUSTED);
+    if (why->remote)
+        return true;
+    if (why->code == AFAR_CANCELLED)
+        return !afar__cancelled_here();
+    return why->code != AFAR_FAILED_PRECONDITION && why->code != AFAR_RESOURCE_EXHAUSTED;
 }
 
 static afar_code

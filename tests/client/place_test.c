@@ -355,6 +355,47 @@ TEST(a_name_server_that_takes_its_time)
     end();
 }
 
+/* What a name server drops when it stops looks as if somebody had cancelled it. */
+TEST(a_name_server_that_drops_what_it_was_asked)
+{
+    Client__Word request = CLIENT__WORD__INIT, *reply = NULL;
+    char *const there[] = { first.endpoint, NULL }, *const here[] = { second.endpoint, NULL };
+    afar_call_options options = AFAR_CALL_OPTIONS_INIT;
+    afar_error err = AFAR_ERROR_INIT;
+    afar_future *future = NULL;
+    afar_client *client;
+    client_thing *thing;
+    char message[200];
+    int lookups;
+
+    begin();
+    client = client_of(&fake, "");
+    put_at(&first, 1, there);
+    thing = open_a(client);
+    CHECK_INT(ask(thing), 1);
+    fake_fail(&fake, AFAR_CANCELLED);
+    home_close(&first);
+    lookups = atomic_load(&fake.lookups);
+    options.wait_for_ready = true;
+    CHECK_OK(client_thing_ask_start(thing, &request, soon(), &options, &future, &err));
+    while (atomic_load(&fake.lookups) < lookups + 4)
+        usleep(1000);
+    snprintf(message, sizeof message, "b: the name server %s stopped before it answered",
+             fake.address);
+    check_refused(client, "b", AFAR_UNAVAILABLE, message);
+    put_at(&second, 2, here);
+    fake_fail(&fake, AFAR_OK);
+    CHECK_OK(client_thing_ask_await(future, soon(), &reply, &err));
+    CHECK_INT(reply->number, 2);
+    afar_message_free(reply);
+    afar_future_close(future);
+    client_thing_close(thing);
+    home_open(&first, "127.0.0.1:0", 1);
+    afar_client_close(client);
+    afar_error_clear(&err);
+    end();
+}
+
 /* A call leaves while the name server thinks; a later one does not go by what that said. */
 TEST(a_search_that_was_left_long_ago)
 {
