@@ -15,7 +15,8 @@
  *     name                        asks the name server
  *     KEY@name                    the same, and only that key may own the name
  *
- * A name has letters, digits and . _ - / only, and at most 255 bytes.
+ * A name has letters, digits and . _ - / only, and at most 255 bytes; no / at either
+ * end, and no two in a row.
  *
  * What the name server says is not believed: the owner of a name signs where it is,
  * and a client knows the owner's key.  It is given in front of the name, or it is the
@@ -74,7 +75,8 @@ afar_client_close(afar_client *client);
  * registered the name; PERMISSION_DENIED when its owner is not who it was;
  * UNAUTHENTICATED when the record is forged, FAILED_PRECONDITION when it is older than
  * one that was seen.  A server that has just died may still be recorded, until its
- * lease ends. */
+ * lease ends; and what was looked up in the last ten seconds is not looked up again while
+ * the process is there. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_object_open(afar_client *client, const char *name, const afar_interface *interface,
                  afar_deadline deadline, afar_object **ret_object, afar_error *err);

@@ -53,7 +53,9 @@ typedef struct afar_server_options {
                                       default one.  It is made if it is not there */
     const char *const *endpoints;  /* what is recorded, the best first, ends with NULL:
                                       "grpc://host:port".  NULL: the addresses that the
-                                      server listens on, but inproc: */
+                                      server listens on, but inproc:.  0.0.0.0 and [::]
+                                      are nowhere to connect to: INVALID_ARGUMENT when the
+                                      server starts without this option */
     const char *const *metadata;   /* recorded with each name: key, value, key, value,
                                       NULL.  NULL: none */
     unsigned lease_ms;             /* how long a name stays when this process is killed,
@@ -83,9 +85,9 @@ AFAR_API const char *
 afar_server_address(const afar_server *server);
 
 /* Gives a local object a name on this server; before or after start.  A name
- * has letters, digits and . _ - /, and at most 255 bytes.  The server
- * keeps a reference of its own: the caller may close theirs.  The name "" makes
- * it the default of its interface.  ALREADY_EXISTS when an object of the same
+ * has letters, digits and . _ - /, and at most 255 bytes; no / at either end, and no
+ * two in a row.  The server keeps a reference of its own: the caller may close theirs.
+ * The name "" makes it the default of its interface.  ALREADY_EXISTS when an object of the same
  * interface has that name; one name may stand for objects of several interfaces. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_server_export(afar_server *server, const char *name, afar_object *object,
