@@ -125,9 +125,13 @@ read_slash_name(const struct source *source, const char *rest, afar__address *ad
 
 /* ---- host and port ---- */
 
+/* A lone number is meant as a port. */
 static afar_code
 refuse_without_port(const struct source *source, const char *host, size_t length)
 {
+    if (length > 0 && length <= 5 && strspn(host, "0123456789") >= length)
+        return refuse(source, "no host; write %sHOST:%.*s%s", source->before, (int)length, host,
+                      source->behind);
     return refuse(source, "no port; write %s%.*s:PORT%s", source->before,
                   length < 60 ? (int)length : 0, host, source->behind);
 }

@@ -100,6 +100,7 @@ TEST(grpc_mistakes)
 {
     check_wrong_remote("grpc://127.0.0.1", "no port; write grpc://127.0.0.1:PORT/NAME");
     check_wrong_remote("grpc://127.0.0.1/x", "no port; write grpc://127.0.0.1:PORT/NAME");
+    check_wrong_remote("grpc://7000/x", "no host; write grpc://HOST:7000/NAME");
     check_wrong_remote("grpc://127.0.0.1:", "no port; write grpc://127.0.0.1:PORT/NAME");
     check_wrong_remote("grpc://[::1]", "no port; write grpc://[::1]:PORT/NAME");
     check_wrong_remote("grpc://[::1]:", "no port; write grpc://[::1]:PORT/NAME");
@@ -313,6 +314,7 @@ TEST(listening_mistakes)
     check_wrong_listen("grpc://127.0.0.1:7000", "a server listens on HOST:PORT, without grpc://");
     check_wrong_listen("127.0.0.1", "no port; write 127.0.0.1:PORT");
     check_wrong_listen("[::1]", "no port; write [::1]:PORT");
+    check_wrong_listen("7000", "no host; write HOST:7000");
     check_wrong_listen(":7000", "no host; write HOST:PORT");
     check_wrong_listen("*:7000", "the host has a character that no host has: \"*\"");
     check_wrong_listen("h:1/name", "the port \"1/name\" is not a number");
@@ -363,6 +365,8 @@ TEST(endpoint_mistakes)
     check_wrong_endpoint("grpc://h:1/name", "an object's name does not belong here");
     check_wrong_endpoint("grpc://h", "no port; write grpc://h:PORT");
     check_wrong_endpoint("h", "no port; write h:PORT");
+    check_wrong_endpoint("7700", "no host; write HOST:7700");
+    check_wrong_endpoint("123456", "no port; write 123456:PORT");
     check_wrong_endpoint("h:0", "port 0 is for listening only");
     check_wrong_endpoint("grpc://[::1]:0", "port 0 is for listening only");
     check_wrong_endpoint("unix:", "no path; write unix:PATH");
