@@ -20,6 +20,7 @@
 
 #define USUAL_ADDRESS "127.0.0.1:7700"
 #define STORE_IN_MEMORY "memory"
+#define STREAMS 100 /* a client that reads no answers has the server keep so many */
 
 typedef struct name_service {
     char store[4096]; /* where the names are */
@@ -84,6 +85,7 @@ open_server(const command_args *args, name_service *service, afar_error *err)
     afar_code code;
 
     options.insecure = args->given[OPTION_INSECURE];
+    options.max_streams = STREAMS;
     code = afar_server_open(NULL, first, &options, &service->server, err);
     for (size_t i = 1; i < args->listen_count && !code; i++)
         code = afar_server_listen(service->server, args->listen[i], err);

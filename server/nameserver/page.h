@@ -5,8 +5,9 @@
 
 #include "server/nameserver/registry.h"
 
-/* What a page may have, packed, but for its first entry. */
-#define AFAR__PAGE_BYTES ((size_t)1024 * 1024)
+/* What a page may have, packed, but for its first entry.  A client that does not read has the
+ * server keep pages: one for each call that it may have at a time. */
+#define AFAR__PAGE_BYTES ((size_t)64 * 1024)
 
 typedef struct afar__page {
     afar__entry *entries;

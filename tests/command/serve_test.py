@@ -4,9 +4,55 @@
 import os
 import signal
 import socket
+import struct
 import subprocess
 
 from harness import (AFAR, DONE, NO, OTHER, PATIENCE, CommandTest, Process, environment, main)
+
+
+HEADERS, SETTINGS = 1, 4
+MAX_CONCURRENT_STREAMS = 3
+
+
+class SilentReader:
+    """An HTTP/2 client that asks for lists and takes no byte of an answer."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self.bytes = self.socket.makefile("rb")
+        window = struct.pack(">HI", 4, 0)
+        self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + self.frame(SETTINGS, 0, 0, window))
+        kind, settings = self.read()
+        while kind != SETTINGS:
+            kind, settings = self.read()
+        self.streams = dict(struct.iter_unpack(">HI", settings))[MAX_CONCURRENT_STREAMS]
+        self.socket.sendall(self.frame(SETTINGS, 1, 0, b""))
+
+    @staticmethod
+    def frame(kind, flags, stream, payload):
+        return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + \
+            struct.pack(">I", stream) + payload
+
+    def read(self):
+        head = self.bytes.read(9)
+        return head[3], self.bytes.read(int.from_bytes(head[:3], "big"))
+
+    def ask(self, count):
+        fields = ((":method", "POST"), (":scheme", "http"), (":authority", "localhost"),
+                  (":path", "/afar.names.v1.Names/List"), ("te", "trailers"),
+                  ("content-type", "application/grpc"))
+        headers = b"".join(bytes([0, len(name)]) + name.encode() + bytes([len(value)]) +
+                           value.encode() for name, value in fields)
+        for stream in range(1, 2 * count, 2):
+            self.socket.sendall(self.frame(HEADERS, 4, stream, headers) +
+                                self.frame(0, 1, stream, bytes(5)))
+        while count > 0:
+            count -= self.read()[0] == HEADERS
+
+
+def resident_mib(pid):
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
 class ServeTest(CommandTest):
@@ -39,6 +85,16 @@ class ServeTest(CommandTest):
         for old, new in zip(before, after):
             for key in ("owner", "revision", "endpoints", "instance"):
                 self.assertEqual(old[key], new[key])
+
+    def test_a_client_that_does_not_read_costs_little(self):
+        server = self.start_names()
+        self.start_named(*(f"{'x' * 230}/{i}" for i in range(3000)))
+        client = SilentReader(int(self.names.rsplit(":", 1)[1]))
+        self.addCleanup(client.socket.close)
+        before = resident_mib(server.process.pid)
+        client.ask(min(client.streams, 400))
+        self.assertLess(resident_mib(server.process.pid) - before, 250)
+        self.run_afar("names", "lookup", f"{'x' * 230}/7")
 
     def test_several_addresses(self):
         path = os.path.join(self.folder, "socket")

@@ -34,7 +34,7 @@ register_many(afar__registry *registry)
     }
 }
 
-TEST(pages_have_a_mebibyte_and_miss_nothing)
+TEST(pages_are_full_and_miss_nothing)
 {
     Afar__Names__V1__ListRequest request = AFAR__NAMES__V1__LIST_REQUEST__INIT;
     afar__registry *registry = host_open("memory");
