@@ -107,8 +107,8 @@ lose_lease(afar__register *registration)
     pthread_mutex_unlock(&registration->lock);
     if (count > 0)
         afar__log(AFAR_LOG_WARNING,
-                  "the name server at %s has forgotten %zu names of ours: they are told anew",
-                  registration->talk.address, count);
+                  "the name server at %s has forgotten %zu name%s of ours: registering anew",
+                  registration->talk.address, count, count == 1 ? "" : "s");
     if (!was_short || registration->trouble)
         return;
     afar_fail(&err, AFAR_NOT_FOUND, "the name server at %s forgets a lease that is just made",

@@ -233,7 +233,7 @@ TEST(somebody_else_is_there)
 /* ---- what is logged ---- */
 
 static struct {
-    atomic_int away, back, registered, forgotten;
+    atomic_int away, back, registered, forgotten, one_forgotten;
 } lines;
 
 static void
@@ -242,6 +242,8 @@ count_line(void *arg, afar_log_level level, const char *line)
     (void)arg;
     if (level == AFAR_LOG_WARNING && strstr(line, "no name server at"))
         atomic_fetch_add(&lines.away, 1);
+    else if (level == AFAR_LOG_WARNING && strstr(line, "has forgotten 1 name of"))
+        atomic_fetch_add(&lines.one_forgotten, 1);
     else if (level == AFAR_LOG_WARNING && strstr(line, "has forgotten"))
         atomic_fetch_add(&lines.forgotten, 1);
     else if (level == AFAR_LOG_INFO && strstr(line, "is there"))
@@ -267,6 +269,25 @@ TEST(each_change_is_logged_once)
     CHECK_INT(lines.away, 1);
     CHECK_INT(lines.back, 1);
     CHECK_INT(lines.registered, 1);
+    CHECK_INT(lines.forgotten + lines.one_forgotten, 0);
+    names_host_close(&host);
+}
+
+TEST(one_name_that_is_forgotten_is_one)
+{
+    struct names_host host;
+
+    afar_log_set(count_line, NULL, AFAR_LOG_INFO);
+    names_home();
+    names_host_open(&host, "memory");
+    afar_server_options options = names_options(&host, 6000);
+    afar_server *server = names_serve(&options, "x");
+    check_registered(server);
+    names_host_close(&host);
+    names_host_reopen(&host, "memory");
+    names_host_wait(&host, "x", true);
+    afar_server_close(server);
+    CHECK_INT(lines.one_forgotten, 1);
     CHECK_INT(lines.forgotten, 0);
     names_host_close(&host);
 }
