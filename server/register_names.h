@@ -45,6 +45,7 @@ struct afar__name {
     bool known;          /* the name server may have it under our lease */
     bool take_over;      /* until it was registered once */
     bool told;           /* that somebody holds it was logged */
+    bool hurried;        /* it was held, and tried again when that lease was said to be over */
     unsigned refusals;   /* one after the other, for reasons that a new challenge removes */
     uint64_t generation; /* of the last record that may have been registered */
     int64_t when;        /* of LATER */

@@ -119,16 +119,17 @@ lose_lease(afar__register *registration)
 
 /* ---- how it goes: a name ---- */
 
-/* When a name that is held is tried again; `left` is what its lease has, 0 if that is
- * not known. */
+/* When a name that is held is tried again; `left_ms` is what its lease has, 0 if that is
+ * not known.  Who says that it is over soon is believed every second time. */
 static int64_t
-held_until_locked(const afar__register *registration, uint32_t left_ms)
+held_until_locked(const afar__register *registration, afar__name *name, uint32_t left_ms)
 {
     int64_t pause = (int64_t)afar__wanted_count(registration->names, AFAR__NAME_LATER) * HELD_EACH;
     int64_t left = left_ms * AFAR__MILLISECOND + AFAR__FIRST_BACKOFF;
 
     pause = pause < HELD_SHORT ? HELD_SHORT : pause > HELD_LONG ? HELD_LONG : pause;
-    return afar__now() + (left < pause ? left : spread(pause));
+    name->hurried = left < pause && !name->hurried;
+    return afar__now() + (name->hurried ? left : spread(pause));
 }
 
 /* The reason of a name server that is ours begins with the name, which need not be said
@@ -150,7 +151,8 @@ is_held_locked(afar__register *registration, afar__name *name, uint32_t left_ms,
     if (!name->told)
         tell_held(name, why);
     name->told = true;
-    afar__name_later(registration->names, name, held_until_locked(registration, left_ms), why);
+    afar__name_later(registration->names, name, held_until_locked(registration, name, left_ms),
+                     why);
 }
 
 /* The record was refused because of its nonce or its generation. */

@@ -81,6 +81,7 @@ static afar_code
 register_(void *self, const Afar__Names__V1__RegisterRequest *request,
           Afar__Names__V1__RegisterReply *reply, afar_call *call)
 {
+    Afar__Names__V1__Held held = AFAR__NAMES__V1__HELD__INIT;
     struct liar *liar = self;
     char name[8];
 
@@ -89,6 +90,10 @@ register_(void *self, const Afar__Names__V1__RegisterRequest *request,
         return hang(liar, name, call);
     if (liar->forgets && joins_a_lease(request->record, NULL))
         return afar_call_fail(call, AFAR_NOT_FOUND, "that lease is over");
+    if (liar->refuses == AFAR_ALREADY_EXISTS) {
+        held.key = zeroes(32);
+        return afar_names_v1_held_fail(call, AFAR_ALREADY_EXISTS, &held, "not today");
+    }
     if (liar->refuses)
         return afar_call_fail(call, liar->refuses, "not today");
     reply->lease = zeroes(liar->lease);
@@ -218,6 +223,15 @@ check_comes(struct liar *liar, atomic_int *what, int count)
     afar_server_close(lies);
 }
 
+static void
+export_another(afar_server *server, const char *name)
+{
+    test_probe *probe = make_probe(&echo_methods, NULL, AFAR_SERIAL);
+
+    export_probe(server, name, probe);
+    test_probe_close(probe);
+}
+
 TEST(an_honest_answer_is_taken)
 {
     struct liar liar = make_liar();
@@ -286,6 +300,32 @@ TEST(held_by_nobody)
     check_waits(&liar, "x is not registered: not today");
 }
 
+/* By a lease that is always said to be over. */
+TEST(many_names_held_by_nobody)
+{
+    const int count = 200;
+    struct liar liar = make_liar();
+    afar_error err = AFAR_ERROR_INIT;
+    struct names_host host;
+    char name[16];
+
+    liar.refuses = AFAR_ALREADY_EXISTS;
+    afar_server *lies = serve_lies(&liar, &host);
+    afar_server_options options = names_options(&host, 0);
+    int64_t start = now_ms();
+    afar_server *server = names_serve(&options, NULL);
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "x/%d", i);
+        export_another(server, name);
+    }
+    CHECK_FAILS(afar_server_registered(server, afar_after_ms(2000), &err), AFAR_DEADLINE_EXCEEDED);
+    CHECK(liar.registrations < count * (3 + 4 * (now_ms() - start) / 1000));
+    CHECK(liar.challenges < 20 + (now_ms() - start) / 4);
+    afar_error_clear(&err);
+    afar_server_close(server);
+    afar_server_close(lies);
+}
+
 TEST(always_too_old)
 {
     struct liar liar = make_liar();
@@ -300,15 +340,6 @@ TEST(a_lease_that_is_over_before_it_began)
 
     liar.refuses = AFAR_NOT_FOUND;
     check_waits(&liar, "not today");
-}
-
-static void
-export_another(afar_server *server, const char *name)
-{
-    test_probe *probe = make_probe(&echo_methods, NULL, AFAR_SERIAL);
-
-    export_probe(server, name, probe);
-    test_probe_close(probe);
 }
 
 TEST(each_lease_is_forgotten_at_once)
