@@ -437,9 +437,9 @@ static const afar__store_ops sqlite_ops = {
     .close = close_store,
 };
 
-/* How this connection works.  The lock is taken with the first look at the file, which
- * is here: SQLite asks for the schema before it sets `synchronous`.  It does not write the log back when it closes, until the
- * file is known to be ours and whole. */
+/* How this connection works.  The lock is taken with the first look at the file, which is
+ * here: SQLite asks for the schema before it sets `synchronous`.  The log is not written
+ * back at the end, until the file is known to be ours and whole. */
 static afar_code
 set_up(struct sqlite_store *store, afar_error *err)
 {

@@ -21,7 +21,8 @@ class SilentReader:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self.bytes = self.socket.makefile("rb")
         window = struct.pack(">HI", 4, 0)
-        self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + self.frame(SETTINGS, 0, 0, window))
+        self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +
+                            self.frame(SETTINGS, 0, 0, window))
         kind, settings = self.read()
         while kind != SETTINGS:
             kind, settings = self.read()
