@@ -174,6 +174,14 @@ new_record_locked(afar__cache *cache, afar__sighting *sighting)
     return seen;
 }
 
+/* Whether `a` is of the same owner as `b`, and newer. */
+static bool
+is_newer(const afar__sighting *a, const afar__sighting *b)
+{
+    return a->record->generation > b->record->generation &&
+           memcmp(afar__record_key(a->bytes), afar__record_key(b->bytes), AFAR__PUBLIC_BYTES) == 0;
+}
+
 void
 afar__cache_put(afar__cache *cache, afar__sighting *sighting, int64_t since, int64_t lease_end)
 {
@@ -181,6 +189,10 @@ afar__cache_put(afar__cache *cache, afar__sighting *sighting, int64_t since, int
 
     pthread_mutex_lock(&cache->lock);
     seen = find_record_locked(cache, sighting->record->name);
+    if (seen && is_newer(seen->sighting, sighting)) {
+        pthread_mutex_unlock(&cache->lock);
+        return;
+    }
     if (seen && seen->sighting != sighting) {
         remove_record_locked(cache, seen);
         seen = NULL;

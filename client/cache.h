@@ -49,7 +49,8 @@ afar__sighting *
 afar__cache_same(afar__cache *cache, const char *name, const afar__signed *bytes);
 
 /* Remembers a record that was looked up at `since`, with a reference of its own.  It is not
- * remembered when memory is out. */
+ * remembered when memory is out, and when a newer one of its owner is: another thread asked
+ * after us and was answered before. */
 void
 afar__cache_put(afar__cache *cache, afar__sighting *sighting, int64_t since, int64_t lease_end);
 

@@ -82,6 +82,25 @@ TEST(a_record_is_fresh_for_its_time)
     afar__cache_free(cache);
 }
 
+TEST(an_older_record_does_not_replace_a_newer_one_of_its_owner)
+{
+    afar__cache *cache = open_cache();
+    afar__sighting *first = see("a", 0, 1), *second = see("a", 0, 2), *other = see("a", 1, 1);
+    int64_t lease_end = 0;
+
+    afar__cache_put(cache, second, afar__now(), FAR_AWAY);
+    afar__cache_put(cache, first, afar__now(), FAR_AWAY);
+    CHECK(afar__cache_fresh(cache, "a", &lease_end) == second);
+    afar__sighting_unref(second);
+    afar__cache_put(cache, other, afar__now(), FAR_AWAY);
+    CHECK(afar__cache_fresh(cache, "a", &lease_end) == other);
+    afar__sighting_unref(other);
+    afar__sighting_unref(first);
+    afar__sighting_unref(second);
+    afar__sighting_unref(other);
+    afar__cache_free(cache);
+}
+
 TEST(the_same_bytes_are_recognized)
 {
     afar__cache *cache = open_cache();
