@@ -11,8 +11,8 @@ AFAR_BEGIN
 typedef enum afar_log_level {
     AFAR_LOG_ERROR = 0,            /* something was lost or refused that should not be */
     AFAR_LOG_WARNING = 1,          /* a limit was reached, a peer misbehaved */
-    AFAR_LOG_INFO = 2,             /* started, stopped, connected */
-    AFAR_LOG_DEBUG = 3             /* a line for every call */
+    AFAR_LOG_INFO = 2,             /* started, stopped, registered */
+    AFAR_LOG_DEBUG = 3             /* a line for every call that is served */
 } afar_log_level;
 
 /* Called from any thread, several at once; must not call Afar and must not

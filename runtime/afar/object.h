@@ -44,7 +44,8 @@ typedef struct afar_call_options {
     size_t size;                   /* sizeof(afar_call_options): the INIT sets it */
     const afar_metadata *metadata; /* sent with the call; NULL: none */
     bool wait_for_ready;           /* wait for a connection until the deadline instead of
-                                      failing at once when there is none */
+                                      failing at once when there is none; on a reference
+                                      that was opened by name, for a successor too */
 } afar_call_options;
 
 #define AFAR_CALL_OPTIONS_INIT { sizeof(afar_call_options), NULL, false }
