@@ -24,7 +24,7 @@
 
 #define MOST_QUEUED 10000
 #define MOST_SLEEP AFAR__SECOND
-#define ENDS_AT_ONCE 64
+#define ENDS_AT_ONCE 1024
 #define MOST_ROUNDS 16
 #define STEPS_OF_ENDS 10000 /* no more leases join a group that has so many */
 

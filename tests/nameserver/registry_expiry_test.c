@@ -66,6 +66,24 @@ TEST(an_expired_name_is_free_at_once)
     afar__registry_close(registry);
 }
 
+/* It waits for the others to be removed, which is one commit. */
+TEST(one_of_many_expired_names_is_free_soon)
+{
+    afar__registry *registry = host_open_gated();
+    char name[16];
+
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof name, "many/%d", i);
+        registered(registry, &(struct wish){ .name = name, .key = 1 });
+    }
+    int before = gate_commits();
+    clock_advance_ms(10000);
+    registered(registry, &(struct wish){ .name = name, .key = 2 });
+    CHECK_INT(count_names(registry, ""), 1);
+    CHECK(gate_commits() - before <= 2);
+    afar__registry_close(registry);
+}
+
 TEST(a_lease_without_names_can_be_renewed_until_it_ends)
 {
     static const char *const names[] = { "a", NULL };
