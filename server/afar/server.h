@@ -42,7 +42,9 @@ typedef struct afar_server_options {
     int64_t silent_ms;             /* a connection whose first bytes do not come in this
                                       time is closed; 0: 10,000 */
     int64_t grace_ms;              /* what running calls get to finish when the server
-                                      stops; then they are cancelled.  0: 5,000; -1: none */
+                                      stops; then they are cancelled.  0: 5,000; -1: none.
+                                      A client that is connected, and busy elsewhere, may
+                                      let the stop last as long, without any call */
 
     /* ---- the name server ---- */
 
