@@ -54,13 +54,21 @@ set_link(afar__talk *talk, afar__link *link)
     afar__link_unref(old);
 }
 
-/* No call starts on it any more.  Others may still be under way there, and are finished
- * before the next one is made: until then it can be cut. */
+/* No call starts on it any more.  Others may still be under way there: until they are
+ * finished it can be cut. */
 static void
 give_up_link(afar__talk *talk)
 {
     afar_names_v1_names_close(talk->names);
     talk->names = NULL;
+}
+
+/* Left alone the core would connect again by itself. */
+void
+afar__talk_rest(afar__talk *talk)
+{
+    if (!talk->names)
+        set_link(talk, NULL);
 }
 
 void
@@ -179,7 +187,8 @@ connect_names(afar__talk *talk, afar_error *err)
 
     if (talk->names)
         return AFAR_OK;
-    set_link(talk, NULL);
+    if (atomic_load(&talk->has_until) && afar__now() >= atomic_load(&talk->until))
+        return afar_fail(err, AFAR_DEADLINE_EXCEEDED, "no time is left to connect");
     code = afar__link_open(talk->node, &talk->where, &link, err);
     if (code)
         return code;

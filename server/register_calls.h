@@ -48,6 +48,10 @@ afar__talk_init(afar__talk *talk, afar_node *node, const char *names, const afar
 void
 afar__talk_clear(afar__talk *talk);
 
+/* No call is under way: what was left of a link that failed goes. */
+void
+afar__talk_rest(afar__talk *talk);
+
 /* Any thread: no call that starts from now on lasts longer than until then. */
 void
 afar__talk_hurry(afar__talk *talk, int64_t until);

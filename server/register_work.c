@@ -520,6 +520,7 @@ afar__register_work(afar__register *registration)
     renew(registration);
     remove_unwanted(registration);
     pump(registration);
+    afar__talk_rest(&registration->talk);
     tell_news(registration);
 }
 
