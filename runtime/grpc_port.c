@@ -6,7 +6,8 @@
  *     opened -> started -> stopping -> stopped -> closed
  *
  * Stopping returns the posted requests, lets running calls go on until the
- * deadline, cancels what is left, and ends when no call exists any more. */
+ * deadline, and connections without calls for a moment; cancels what is left, and ends
+ * when no call exists any more. */
 
 #include "runtime/grpc_port.h"
 
@@ -30,6 +31,9 @@
 /* A peer that is gone without a word is noticed after both together. */
 #define KEEPALIVE_MS 60000
 #define KEEPALIVE_ANSWER_MS 20000
+
+/* What connections without calls get to hear that we go. */
+#define FAREWELL (200 * AFAR__MILLISECOND)
 
 static void
 stopped(afar__tag *tag, bool ok)
@@ -112,16 +116,30 @@ afar__port_add(afar__port *port, int fd)
     grpc_server_add_channel_from_fd(port->server, fd, port->credentials);
 }
 
-/* Until the core says that it has stopped and no call is left; or, if `all` is
- * false, until the core says so or the deadline. */
+enum goal {
+    STOPPED,          /* the core says so */
+    STOPPED_OR_IDLE,  /* or no call is left */
+    STOPPED_AND_IDLE, /* both */
+};
+
 static bool
-wait_stopped(afar__port *port, bool all, int64_t deadline)
+reached_locked(const afar__port *port, enum goal goal)
+{
+    bool idle = port->live == 0;
+
+    return goal == STOPPED_OR_IDLE ? port->stopped || idle
+                                   : port->stopped && (idle || goal == STOPPED);
+}
+
+/* False when the deadline comes first. */
+static bool
+wait_until(afar__port *port, enum goal goal, int64_t deadline)
 {
     afar__wait_result result = AFAR__WAIT_WOKEN;
     bool over;
 
     pthread_mutex_lock(&port->lock);
-    while (!(over = port->stopped && (!all || port->live == 0)) && result == AFAR__WAIT_WOKEN) {
+    while (!(over = reached_locked(port, goal)) && result == AFAR__WAIT_WOKEN) {
         afar__waiter waiter;
 
         afar__waiters_add(&port->waiters, &waiter);
@@ -132,6 +150,19 @@ wait_stopped(afar__port *port, bool all, int64_t deadline)
     }
     pthread_mutex_unlock(&port->lock);
     return over;
+}
+
+/* Lets running calls finish, and then the connections: the core asks each peer whether it
+ * has heard that we go, and one that is not listening just now does not answer. */
+static bool
+drain(afar__port *port, int64_t deadline)
+{
+    int64_t farewell;
+
+    if (!wait_until(port, STOPPED_OR_IDLE, deadline))
+        return false;
+    farewell = afar__now() + FAREWELL;
+    return wait_until(port, STOPPED, farewell < deadline ? farewell : deadline);
 }
 
 void
@@ -147,9 +178,9 @@ afar__port_stop(afar__port *port, int64_t deadline)
         return;
     afar__grpc_publish(&port->stopped_tag);
     grpc_server_shutdown_and_notify(port->server, afar__grpc_queue(), &port->stopped_tag);
-    if (!wait_stopped(port, false, deadline))
+    if (!drain(port, deadline))
         grpc_server_cancel_all_calls(port->server);
-    (void)wait_stopped(port, true, AFAR__NEVER);
+    (void)wait_until(port, STOPPED_AND_IDLE, AFAR__NEVER);
     afar__engine_background_end();
 }
 

@@ -42,9 +42,7 @@ typedef struct afar_server_options {
     int64_t silent_ms;             /* a connection whose first bytes do not come in this
                                       time is closed; 0: 10,000 */
     int64_t grace_ms;              /* what running calls get to finish when the server
-                                      stops; then they are cancelled.  0: 5,000; -1: none.
-                                      A client that is connected, and busy elsewhere, may
-                                      let the stop last as long, without any call */
+                                      stops; then they are cancelled.  0: 5,000; -1: none */
 
     /* ---- the name server ---- */
 
@@ -113,7 +111,8 @@ AFAR_API AFAR_MUST_USE afar_code
 afar_server_start(afar_server *server, afar_error *err);
 
 /* Serves until afar_server_stop, SIGTERM or SIGINT, then stops accepting, lets
- * running calls finish within the grace time, and cancels what is left.  The
+ * running calls finish within the grace time, and cancels what is left.  A connection
+ * without calls holds that up for a fifth of a second at most.  The
  * signals are caught only while this runs, in one server at a time; one that comes
  * before has its usual effect. */
 AFAR_API AFAR_MUST_USE afar_code

@@ -141,6 +141,23 @@ class Stopping(unittest.TestCase):
                 self.assertIsNotNone(call.exception(PATIENCE))
 
 
+    def test_a_client_that_is_connected_and_does_nothing(self):
+        """It does not hear that the server goes; the server does not wait for it all its grace
+        time, which is five seconds."""
+        bank = Server([os.path.join(BIN, "bank-server")], "127.0.0.1:0")
+        client = subprocess.Popen([os.path.join(BIN, "bank-client"),
+                                   f"{bank.name()}/bank/accounts/bob", "-"], bufsize=1, text=True,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(client.stdout.close)
+        client.stdin.write("100\n")
+        self.assertIn("balance", client.stdout.readline())
+        start = time.monotonic()
+        bank.stop()
+        self.assertLess(time.monotonic() - start, 4)
+        client.stdin.close()
+        self.assertEqual(client.wait(PATIENCE), 0)
+
+
 class Killing(unittest.TestCase):
     def lost_client(self, server, test):
         """The client in its call."""
