@@ -229,7 +229,8 @@ struct gate_call {
 static pthread_mutex_t gates_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct gate_call *gate_calls; /* guarded by gates_lock, as what the entries hold */
 
-/* The caller of `arg` gave up. */
+/* The caller of `arg` gave up.  It may be that nobody waits to hear of it: the gate is told
+ * under the lock, since it may be gone after gate_close. */
 static void
 gate_leave(afar_call *call, void *arg)
 {
@@ -238,11 +239,11 @@ gate_leave(afar_call *call, void *arg)
     pthread_mutex_lock(&gates_lock);
     bool mine = entry->call != NULL;
     entry->call = NULL;
-    pthread_mutex_unlock(&gates_lock);
-    if (mine) {
+    if (mine && entry->gate)
         event_raise(&entry->gate->left);
+    pthread_mutex_unlock(&gates_lock);
+    if (mine)
         afar_call_finish(call, AFAR_CANCELLED);
-    }
 }
 
 static afar_code
@@ -320,5 +321,10 @@ void
 gate_close(struct gate *gate)
 {
     gate_open(gate);
+    pthread_mutex_lock(&gates_lock);
+    for (struct gate_call *entry = gate_calls; entry; entry = entry->next)
+        if (entry->gate == gate)
+            entry->gate = NULL;
+    pthread_mutex_unlock(&gates_lock);
     test_probe_close(gate->probe);
 }
