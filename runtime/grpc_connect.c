@@ -3,6 +3,7 @@
  * The core says only that a connection failed, not why; a call that is started
  * then fails with the reason, so one is started to ask for it. */
 
+#include <errno.h>
 #include <sched.h>
 #include <string.h>
 
@@ -183,10 +184,23 @@ connect_failed(const afar__link *link, int64_t deadline, afar_error *err)
     return AFAR_OK;
 }
 
+/* The core looks at errno some allocations after it has called connect, which may have
+ * written another one there: a connection that is on its way is then given up as "No such
+ * file or directory", which connect never says of TCP. */
+static bool
+was_given_up(const afar__link *link, const afar_error *err)
+{
+    const char *spoiled = strerrordesc_np(ENOENT), *last = reason_in(err->message);
+
+    return strncmp(afar__link_address(link), "unix:", 5) != 0 && strcmp(last, spoiled) == 0;
+}
+
 afar_code
 afar__link_connect(afar__link *link, afar_deadline deadline, afar_error *err)
 {
     grpc_channel *channel = afar__link_channel(link);
+    afar_error why = AFAR_ERROR_INIT;
+    afar_code code;
 
     /* A channel over a given socket is connected, and has no state to ask for. */
     if (!afar__link_heals(link))
@@ -196,5 +210,11 @@ afar__link_connect(afar__link *link, afar_deadline deadline, afar_error *err)
                    : AFAR_OK;
     if (has_failed(grpc_channel_check_connectivity_state(channel, 0)))
         return connect_failed(link, deadline.ns, err);
-    return connect_channel(link, channel, deadline.ns, err);
+    code = connect_channel(link, channel, deadline.ns, &why);
+    if (code && was_given_up(link, &why))
+        code = connect_failed(link, deadline.ns, &why);
+    if (code && err)
+        afar_error_move(err, &why);
+    afar_error_clear(&why);
+    return code;
 }
