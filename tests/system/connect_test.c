@@ -17,11 +17,11 @@ static atomic_int spoiled;
 
 /* In front of the C library's, for the libraries too. */
 int
-connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
+connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 {
-    int result = (int)syscall(SYS_connect, fd, address.__sockaddr__, length);
+    int result = (int)syscall(SYS_connect, fd, addr.__sockaddr__, len);
 
-    if (address.__sockaddr__->sa_family == AF_UNIX || atomic_load(&spoiled) == 0)
+    if (addr.__sockaddr__->sa_family == AF_UNIX || atomic_load(&spoiled) == 0)
         return result;
     atomic_fetch_sub(&spoiled, 1);
     errno = ENOENT;
