@@ -21,7 +21,8 @@
 enum {
     AFAR__FRAME_MAX_BATCH = 1 << 20, /* bytes, unless it is one frame */
     AFAR__FRAME_MAX_CHAIN = 16,
-    AFAR__FRAME_MAX_PATH = 16,           /* numbers of fields */
+    AFAR__FRAME_MAX_PATH = 16, /* numbers of fields */
+    AFAR__FRAME_MAX_FEATURES = 64,
     AFAR__FRAME_MAX_METHOD = 512,        /* bytes of a method's path */
     AFAR__FRAME_MAX_METADATA = 8 * 1024, /* bytes: keys, values, and PAIR_COST of each pair */
     AFAR__FRAME_PAIR_COST = 32,
@@ -138,7 +139,8 @@ typedef struct afar__frame_hello {
     afar__bytes instance; /* of AFAR__FRAME_INSTANCE bytes */
     afar__bytes host;     /* the same, or empty */
     afar__limits limits;  /* as sent: 0 where the default is meant */
-    afar__list features;  /* of uint32_t */
+    uint32_t n_features;
+    uint32_t features[AFAR__FRAME_MAX_FEATURES];
 } afar__frame_hello;
 
 typedef struct afar__frame_call {
@@ -209,6 +211,7 @@ typedef struct afar__frame {
     uint32_t kind;   /* an afar__frame_kind: which member of the union it is */
     uint32_t number; /* when read: of the field that says the kind; 0 if there is none */
     bool may_ignore;
+    afar__bytes wire; /* when read: its bytes; a copy of them is a batch of this one frame */
     union {
         afar__frame_hello hello;
         afar__frame_call call;
@@ -245,8 +248,8 @@ void
 afar__frame_reader_init(afar__frame_reader *reader, const void *batch, size_t length);
 
 /* Reads the next frame.  ENDED, and nothing in `err`, when there is none left.  INTERNAL when
- * the bytes break a rule: the message names it, as a Goodbye's text should.  Then there is
- * no use in reading on.
+ * the bytes break a rule: the message names it, as a Goodbye's text should; the reader is at its
+ * end and `*ret_frame` is not to be used.
  *
  * Fields that this file does not know are skipped.  If a member comes twice the last counts,
  * but a message twice, or two members of a oneof, is a broken rule. */
@@ -260,9 +263,6 @@ afar__list_next_pair(afar__list *list, afar__pair *ret_pair);
 
 bool
 afar__list_next_reference(afar__list *list, afar__reference *ret_reference);
-
-bool
-afar__list_next_number(afar__list *list, uint32_t *ret_number);
 
 /* ---- writing ---- */
 
@@ -297,7 +297,6 @@ afar__batch_add(afar__batch *batch, const afar__frame *frame);
 /* Where afar__batch_next is; starts as zeroes. */
 typedef struct afar__batch_place {
     size_t byte, gap;
-    bool in_gap;
 } afar__batch_place;
 
 /* The next piece of the batch, never empty; the pieces, one behind the other, are its bytes.

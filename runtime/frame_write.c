@@ -1,0 +1,414 @@
+/* Writing frames into a batch, by the tables of frame_layout.c.  The fields are in the order of
+ * their numbers and what is 0 or empty is left out, so the bytes are those of any other
+ * protobuf.
+ *
+ * A batch is one block of bytes, and gaps in it where payloads belong that were too long to be
+ * copied:
+ *
+ *     bytes   [ frame, frame, head of a call | rest of it, frame ]
+ *     gaps                                   ^ payload
+ *
+ * The size of a frame is known before its first byte is written, so memory can only be out
+ * before the batch was changed.
+ *
+ * Any thread; a batch belongs to one. */
+
+#include "runtime/frame.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/frame_layout.h"
+#include "runtime/wire.h"
+
+#define FIRST_BYTES ((size_t)512) /* of each of the two arrays */
+
+struct afar__batch_gap {
+    size_t byte; /* of batch.bytes, before which it is */
+    afar__bytes payload;
+};
+
+static size_t
+size_of_message(const afar__layout *layout, const void *from);
+
+static uint8_t *
+write_message(afar__batch *batch, uint8_t *at, const afar__layout *layout, const void *from);
+
+/* ---- sizes ---- */
+
+static size_t
+size_of_varint(uint64_t value)
+{
+    return (size_t)(70 - __builtin_clzll(value | 1)) / 7;
+}
+
+/* Of length and bytes. */
+static size_t
+size_of_bytes(size_t length)
+{
+    return size_of_varint(length) + length;
+}
+
+/* The numbers of fields are below 16 everywhere: a tag is one byte. */
+static size_t
+size_of_number(uint64_t value, bool always)
+{
+    return value != 0 || always ? 1 + size_of_varint(value) : 0;
+}
+
+/* Takes the next item of a list, of either type; the type is told by its layout. */
+static const void *
+next_item(afar__list *list, const afar__layout *layout, afar__pair *pair,
+          afar__reference *reference)
+{
+    if (layout == &afar__layout_pair)
+        return afar__list_next_pair(list, pair) ? (void *)pair : NULL;
+    return afar__list_next_reference(list, reference) ? (void *)reference : NULL;
+}
+
+static size_t
+size_of_list(const afar__layout *layout, afar__list list)
+{
+    afar__reference reference;
+    afar__pair pair;
+    const void *item;
+    size_t size = 0;
+
+    while ((item = next_item(&list, layout, &pair, &reference)))
+        size += 1 + size_of_bytes(size_of_message(layout, item));
+    return size;
+}
+
+/* Of the bytes of a packed array. */
+static size_t
+size_of_packed(const afar__field *field, const char *from)
+{
+    uint32_t count = *(const uint32_t *)(const void *)(from + field->offset);
+    const uint32_t *numbers = (const void *)(from + field->array);
+    size_t size = 0;
+
+    if (field->form == AFAR__FORM_FIXEDS)
+        return (size_t)count * 8;
+    for (uint32_t i = 0; i < count; i++)
+        size += size_of_varint(numbers[i]);
+    return size;
+}
+
+static size_t
+size_of_field(const afar__field *field, const char *from)
+{
+    const void *value = from + field->offset;
+    size_t size;
+
+    switch ((afar__form)field->form) {
+    case AFAR__FORM_UINT32:
+        return size_of_number(*(const uint32_t *)value, field->one_of);
+    case AFAR__FORM_UINT64:
+        return size_of_number(*(const uint64_t *)value, field->one_of);
+    case AFAR__FORM_BOOL:
+        return *(const bool *)value ? 2 : 0;
+    case AFAR__FORM_BYTES:
+    case AFAR__FORM_PAYLOAD:
+        size = ((const afar__bytes *)value)->length;
+        break;
+    case AFAR__FORM_MESSAGE:
+        size = size_of_message(field->message, value);
+        break;
+    case AFAR__FORM_LIST:
+        return size_of_list(field->message, *(const afar__list *)value);
+    default:
+        size = size_of_packed(field, from);
+        break;
+    }
+    return size > 0 || field->one_of ? 1 + size_of_bytes(size) : 0;
+}
+
+/* Whether a field is there at all: of a oneof, one member is. */
+static bool
+is_meant(const afar__field *field, uint32_t number, const void *from)
+{
+    return !field->one_of || *(const uint32_t *)from == number;
+}
+
+static size_t
+size_of_message(const afar__layout *layout, const void *from)
+{
+    size_t size = 0;
+
+    for (uint32_t i = 0; i < layout->count; i++)
+        if (is_meant(&layout->fields[i], i + 1, from))
+            size += size_of_field(&layout->fields[i], from);
+    return size;
+}
+
+/* Of Frame without its own tag; `body` is the size of the message in it. */
+static size_t
+size_of_frame(const afar__frame *frame, size_t body)
+{
+    return 1 + size_of_bytes(body) + (frame->may_ignore ? 2 : 0);
+}
+
+size_t
+afar__frame_size(const afar__frame *frame)
+{
+    const char *from = (const char *)frame + AFAR__FRAME_BODY;
+    size_t body = size_of_message(&afar__frame_layouts[frame->kind], from);
+
+    return 1 + size_of_bytes(size_of_frame(frame, body));
+}
+
+/* ---- bytes ---- */
+
+static uint8_t *
+write_varint(uint8_t *at, uint64_t value)
+{
+    while (value >= 0x80) {
+        *at++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+static uint8_t *
+write_tag(uint8_t *at, uint32_t number, uint32_t type)
+{
+    *at++ = (uint8_t)(number << 3 | type);
+    return at;
+}
+
+static uint8_t *
+write_number(uint8_t *at, uint32_t number, uint64_t value, bool always)
+{
+    if (value == 0 && !always)
+        return at;
+    return write_varint(write_tag(at, number, AFAR__WIRE_VARINT), value);
+}
+
+static uint8_t *
+write_length(uint8_t *at, uint32_t number, size_t length)
+{
+    return write_varint(write_tag(at, number, AFAR__WIRE_LENGTH), length);
+}
+
+static uint8_t *
+write_bytes(uint8_t *at, afar__bytes bytes)
+{
+    if (bytes.length > 0)
+        memcpy(at, bytes.data, bytes.length);
+    return at + bytes.length;
+}
+
+/* There is room for the gap. */
+static uint8_t *
+write_payload(afar__batch *batch, uint8_t *at, afar__bytes payload)
+{
+    if (payload.length <= AFAR__BATCH_COPY)
+        return write_bytes(at, payload);
+    batch->gaps[batch->n_gaps++] = (struct afar__batch_gap){ (size_t)(at - batch->bytes), payload };
+    return at;
+}
+
+static uint8_t *
+write_list(afar__batch *batch, uint8_t *at, const afar__layout *layout, uint32_t number,
+           afar__list list)
+{
+    afar__reference reference;
+    afar__pair pair;
+    const void *item;
+
+    while ((item = next_item(&list, layout, &pair, &reference))) {
+        at = write_length(at, number, size_of_message(layout, item));
+        at = write_message(batch, at, layout, item);
+    }
+    return at;
+}
+
+static uint8_t *
+write_packed(uint8_t *at, const afar__field *field, const char *from)
+{
+    uint32_t count = *(const uint32_t *)(const void *)(from + field->offset);
+    const void *array = from + field->array;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (field->form == AFAR__FORM_NUMBERS) {
+            at = write_varint(at, ((const uint32_t *)array)[i]);
+        } else {
+            for (unsigned byte = 0; byte < 8; byte++)
+                *at++ = (uint8_t)(((const uint64_t *)array)[i] >> (8 * byte));
+        }
+    }
+    return at;
+}
+
+/* A field with a length, which is not 0 or is that of a member of a oneof. */
+static uint8_t *
+write_lengthy(afar__batch *batch, uint8_t *at, const afar__field *field, uint32_t number,
+              const char *from)
+{
+    const void *value = from + field->offset;
+    size_t size;
+
+    switch ((afar__form)field->form) {
+    case AFAR__FORM_MESSAGE:
+        size = size_of_message(field->message, value);
+        break;
+    case AFAR__FORM_BYTES:
+    case AFAR__FORM_PAYLOAD:
+        size = ((const afar__bytes *)value)->length;
+        break;
+    default:
+        size = size_of_packed(field, from);
+        break;
+    }
+    if (size == 0 && !field->one_of)
+        return at;
+    at = write_length(at, number, size);
+    switch ((afar__form)field->form) {
+    case AFAR__FORM_MESSAGE:
+        return write_message(batch, at, field->message, value);
+    case AFAR__FORM_BYTES:
+        return write_bytes(at, *(const afar__bytes *)value);
+    case AFAR__FORM_PAYLOAD:
+        return write_payload(batch, at, *(const afar__bytes *)value);
+    default:
+        return write_packed(at, field, from);
+    }
+}
+
+static uint8_t *
+write_field(afar__batch *batch, uint8_t *at, const afar__field *field, uint32_t number,
+            const char *from)
+{
+    const void *value = from + field->offset;
+
+    switch ((afar__form)field->form) {
+    case AFAR__FORM_UINT32:
+        return write_number(at, number, *(const uint32_t *)value, field->one_of);
+    case AFAR__FORM_UINT64:
+        return write_number(at, number, *(const uint64_t *)value, field->one_of);
+    case AFAR__FORM_BOOL:
+        return write_number(at, number, *(const bool *)value, field->one_of);
+    case AFAR__FORM_LIST:
+        return write_list(batch, at, field->message, number, *(const afar__list *)value);
+    default:
+        return write_lengthy(batch, at, field, number, from);
+    }
+}
+
+static uint8_t *
+write_message(afar__batch *batch, uint8_t *at, const afar__layout *layout, const void *from)
+{
+    for (uint32_t i = 0; i < layout->count; i++)
+        if (is_meant(&layout->fields[i], i + 1, from))
+            at = write_field(batch, at, &layout->fields[i], i + 1, from);
+    return at;
+}
+
+/* ---- batches ---- */
+
+/* The length of the payload, if it becomes a gap. */
+static size_t
+gap_of(const afar__frame *frame)
+{
+    size_t length = 0;
+
+    if (frame->kind == AFAR__FRAME_CALL)
+        length = frame->call.payload.length;
+    else if (frame->kind == AFAR__FRAME_RETURN)
+        length = frame->returned.payload.length;
+    else if (frame->kind == AFAR__FRAME_ITEM)
+        length = frame->item.payload.length;
+    return length > AFAR__BATCH_COPY ? length : 0;
+}
+
+/* An array with room for `more` items behind those that are used; NULL when out of memory. */
+static void *
+grown(void *array, size_t used, size_t *room, size_t more, size_t item)
+{
+    size_t wanted = *room > 0 ? *room : FIRST_BYTES / item;
+    void *larger;
+
+    if (*room - used >= more)
+        return array;
+    while (wanted - used < more)
+        wanted *= 2;
+    larger = realloc(array, wanted * item);
+    if (larger)
+        *room = wanted;
+    return larger;
+}
+
+static bool
+reserve(afar__batch *batch, size_t bytes, size_t gaps)
+{
+    void *larger = grown(batch->bytes, batch->used, &batch->room, bytes, 1);
+
+    if (!larger)
+        return false;
+    batch->bytes = larger;
+    if (gaps == 0)
+        return true;
+    larger = grown(batch->gaps, batch->n_gaps, &batch->gap_room, gaps, sizeof *batch->gaps);
+    if (!larger)
+        return false;
+    batch->gaps = larger;
+    return true;
+}
+
+bool
+afar__batch_add(afar__batch *batch, const afar__frame *frame)
+{
+    const afar__layout *layout = &afar__frame_layouts[frame->kind];
+    const char *from = (const char *)frame + AFAR__FRAME_BODY;
+    size_t body = size_of_message(layout, from);
+    size_t inner = size_of_frame(frame, body);
+    size_t size = 1 + size_of_bytes(inner);
+    size_t gap = gap_of(frame);
+    uint8_t *at;
+
+    if (!reserve(batch, size - gap, gap > 0))
+        return false;
+    at = write_length(batch->bytes + batch->used, 1, inner);
+    at = write_length(at, frame->kind, body);
+    at = write_message(batch, at, layout, from);
+    at = write_number(at, AFAR__FRAME_FIELD_MAY_IGNORE, frame->may_ignore, false);
+    batch->used = (size_t)(at - batch->bytes);
+    batch->length += size;
+    batch->frames++;
+    return true;
+}
+
+bool
+afar__batch_next(const afar__batch *batch, afar__batch_place *place, afar__bytes *ret_piece)
+{
+    bool has_gap = place->gap < batch->n_gaps;
+    size_t end = has_gap ? batch->gaps[place->gap].byte : batch->used;
+
+    if (place->byte < end) {
+        *ret_piece = (afar__bytes){ batch->bytes + place->byte, end - place->byte };
+        place->byte = end;
+        return true;
+    }
+    if (!has_gap)
+        return false;
+    *ret_piece = batch->gaps[place->gap++].payload;
+    return true;
+}
+
+void
+afar__batch_clear(afar__batch *batch)
+{
+    batch->used = 0;
+    batch->n_gaps = 0;
+    batch->length = 0;
+    batch->frames = 0;
+}
+
+void
+afar__batch_free(afar__batch *batch)
+{
+    free(batch->bytes);
+    free(batch->gaps);
+    *batch = (afar__batch){ .bytes = NULL };
+}
