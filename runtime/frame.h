@@ -26,8 +26,10 @@ enum {
     AFAR__FRAME_MAX_METHOD = 512,        /* bytes of a method's path */
     AFAR__FRAME_MAX_METADATA = 8 * 1024, /* bytes: keys, values, and PAIR_COST of each pair */
     AFAR__FRAME_PAIR_COST = 32,
-    AFAR__FRAME_INSTANCE = 16, /* bytes of an instance and of a host */
-    AFAR__FRAME_KEY = 32       /* bytes of a key */
+    AFAR__FRAME_MAX_REFERENCES = 4096,
+    AFAR__FRAME_MAX_REST = 1 << 20, /* bytes of a frame, without its payload */
+    AFAR__FRAME_INSTANCE = 16,      /* bytes of an instance and of a host */
+    AFAR__FRAME_KEY = 32            /* bytes of a key */
 };
 
 /* Strings as well: UTF-8 without a zero byte, and none behind them. */
@@ -212,6 +214,7 @@ typedef struct afar__frame {
     uint32_t number; /* when read: of the field that says the kind; 0 if there is none */
     bool may_ignore;
     afar__bytes wire; /* when read: its bytes; a copy of them is a batch of this one frame */
+    size_t length;    /* when read: of the message that is its kind, as credit counts it */
     union {
         afar__frame_hello hello;
         afar__frame_call call;
@@ -274,6 +277,10 @@ afar__frame_check(const afar__frame *frame, afar_error *err);
 /* How much a batch grows by the frame. */
 size_t
 afar__frame_size(const afar__frame *frame);
+
+/* The length of the message that is its kind, as credit counts it. */
+size_t
+afar__frame_length(const afar__frame *frame);
 
 /* Frames to be sent.  Starts as zeroes; ends with `free`. */
 typedef struct afar__batch {

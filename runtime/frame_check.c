@@ -94,6 +94,9 @@ are_good_references(afar__list references, afar__fault *fault)
 {
     afar__reference reference;
 
+    if (!rule(references.count <= AFAR__FRAME_MAX_REFERENCES, "references",
+              "has more items than allowed", fault))
+        return false;
     while (afar__list_next_reference(&references, &reference)) {
         afar__fault inner = { "Reference", NULL, NULL };
 
@@ -164,16 +167,23 @@ is_good_call(const afar__frame_call *call, afar__fault *fault)
 }
 
 static bool
-is_good_return(const afar__frame_return *returned, afar__fault *fault)
+has_parts_of_its_code(const afar__frame_return *returned, afar__fault *fault)
 {
     bool succeeded = returned->code == AFAR_OK;
 
-    return is_from_1(returned->call, "call", fault) && is_text(returned->text, "text", fault) &&
-           rule(!succeeded || returned->text.length == 0, "text", "comes with a success", fault) &&
+    return rule(!succeeded || returned->text.length == 0, "text", "comes with a success", fault) &&
+           rule(!succeeded || !returned->not_begun, "not_begun", "comes with a success", fault) &&
            rule(succeeded || returned->payload.length == 0, "payload", "comes with a failure",
                 fault) &&
            rule(succeeded || returned->references.count == 0, "references", "come with a failure",
-                fault) &&
+                fault);
+}
+
+static bool
+is_good_return(const afar__frame_return *returned, afar__fault *fault)
+{
+    return is_from_1(returned->call, "call", fault) && is_text(returned->text, "text", fault) &&
+           has_parts_of_its_code(returned, fault) &&
            is_good_metadata(returned->initial, "initial", fault) &&
            is_good_metadata(returned->trailing, "trailing", fault) &&
            are_good_references(returned->references, fault);
@@ -187,10 +197,9 @@ is_good_method(const afar__frame_method *method, afar__fault *fault)
                 fault);
 }
 
-bool
-afar__frame_is_good(const afar__frame *frame, afar__fault *ret_fault)
+static bool
+is_good_kind(const afar__frame *frame, afar__fault *ret_fault)
 {
-    ret_fault->message = afar__frame_name(frame->kind);
     switch (frame->kind) {
     case AFAR__FRAME_HELLO:
         return is_good_hello(&frame->hello, ret_fault);
@@ -218,6 +227,30 @@ afar__frame_is_good(const afar__frame *frame, afar__fault *ret_fault)
     }
 }
 
+afar__bytes
+afar__frame_payload(const afar__frame *frame)
+{
+    switch (frame->kind) {
+    case AFAR__FRAME_CALL:
+        return frame->call.payload;
+    case AFAR__FRAME_RETURN:
+        return frame->returned.payload;
+    case AFAR__FRAME_ITEM:
+        return frame->item.payload;
+    default:
+        return (afar__bytes){ NULL, 0 };
+    }
+}
+
+bool
+afar__frame_is_good(const afar__frame *frame, size_t length, afar__fault *ret_fault)
+{
+    ret_fault->message = afar__frame_name(frame->kind);
+    return rule(length - afar__frame_payload(frame).length <= AFAR__FRAME_MAX_REST, NULL,
+                "is larger than 1 MiB without its payload", ret_fault) &&
+           is_good_kind(frame, ret_fault);
+}
+
 afar_code
 afar__frame_fail(const afar__fault *fault, afar_code code, afar_error *err)
 {
@@ -230,7 +263,7 @@ afar__frame_check(const afar__frame *frame, afar_error *err)
 {
     afar__fault fault = { NULL, NULL, NULL };
 
-    if (afar__frame_is_good(frame, &fault))
+    if (afar__frame_is_good(frame, afar__frame_length(frame), &fault))
         return AFAR_OK;
     return afar__frame_fail(&fault, AFAR_INVALID_ARGUMENT, err);
 }

@@ -59,9 +59,14 @@ typedef struct afar__fault {
     const char *what;
 } afar__fault;
 
-/* What of a frame that was read, or is to be written, is against a rule.  False and the fault. */
+/* Whether all rules about values are kept by a frame that was read or is to be written.
+ * `length` is that of the message that is its kind.  False and the fault. */
 bool
-afar__frame_is_good(const afar__frame *frame, afar__fault *ret_fault);
+afar__frame_is_good(const afar__frame *frame, size_t length, afar__fault *ret_fault);
+
+/* Its payload; empty for a kind that has none. */
+afar__bytes
+afar__frame_payload(const afar__frame *frame);
 
 /* Makes an error of it. */
 afar_code

@@ -209,6 +209,7 @@ read_kind(afar__frame *frame, const afar__wire_field *wire, afar__fault *fault)
     if (wire->type != AFAR__WIRE_LENGTH)
         return another_type;
     frame->kind = wire->number;
+    frame->length = wire->length;
     memset(body, 0, layout->size);
     return read_message(layout, body, wire->data, wire->data + wire->length, fault);
 }
@@ -222,6 +223,7 @@ read_frame(afar__frame *frame, const uint8_t *at, const uint8_t *end, afar__faul
 
     frame->kind = AFAR__FRAME_NONE;
     frame->number = 0;
+    frame->length = 0;
     frame->may_ignore = false;
     while (!wrong && at < end) {
         wrong = afar__wire_read(&at, end, &wire);
@@ -289,7 +291,7 @@ afar__frame_read(afar__frame_reader *reader, afar__frame *ret_frame, afar_error 
         ret_frame->wire = (afar__bytes){ start, (size_t)(reader->at - start) };
         wrong = read_frame(ret_frame, wire.data, wire.data + wire.length, &fault);
     }
-    if (!wrong && afar__frame_is_good(ret_frame, &fault))
+    if (!wrong && afar__frame_is_good(ret_frame, ret_frame->length, &fault))
         return AFAR_OK;
     if (!fault.what)
         fault.what = wrong;

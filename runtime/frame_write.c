@@ -149,12 +149,17 @@ size_of_frame(const afar__frame *frame, size_t body)
 }
 
 size_t
-afar__frame_size(const afar__frame *frame)
+afar__frame_length(const afar__frame *frame)
 {
     const char *from = (const char *)frame + AFAR__FRAME_BODY;
-    size_t body = size_of_message(&afar__frame_layouts[frame->kind], from);
 
-    return 1 + size_of_bytes(size_of_frame(frame, body));
+    return size_of_message(&afar__frame_layouts[frame->kind], from);
+}
+
+size_t
+afar__frame_size(const afar__frame *frame)
+{
+    return 1 + size_of_bytes(size_of_frame(frame, afar__frame_length(frame)));
 }
 
 /* ---- bytes ---- */
@@ -307,21 +312,6 @@ write_message(afar__batch *batch, uint8_t *at, const afar__layout *layout, const
 
 /* ---- batches ---- */
 
-/* The length of the payload, if it becomes a gap. */
-static size_t
-gap_of(const afar__frame *frame)
-{
-    size_t length = 0;
-
-    if (frame->kind == AFAR__FRAME_CALL)
-        length = frame->call.payload.length;
-    else if (frame->kind == AFAR__FRAME_RETURN)
-        length = frame->returned.payload.length;
-    else if (frame->kind == AFAR__FRAME_ITEM)
-        length = frame->item.payload.length;
-    return length > AFAR__BATCH_COPY ? length : 0;
-}
-
 /* An array with room for `more` items behind those that are used; NULL when out of memory. */
 static void *
 grown(void *array, size_t used, size_t *room, size_t more, size_t item)
@@ -361,16 +351,17 @@ afar__batch_add(afar__batch *batch, const afar__frame *frame)
 {
     const afar__layout *layout = &afar__frame_layouts[frame->kind];
     const char *from = (const char *)frame + AFAR__FRAME_BODY;
-    size_t body = size_of_message(layout, from);
-    size_t inner = size_of_frame(frame, body);
+    size_t length = size_of_message(layout, from);
+    size_t inner = size_of_frame(frame, length);
     size_t size = 1 + size_of_bytes(inner);
-    size_t gap = gap_of(frame);
+    size_t payload = afar__frame_payload(frame).length;
+    bool has_gap = payload > AFAR__BATCH_COPY;
     uint8_t *at;
 
-    if (!reserve(batch, size - gap, gap > 0))
+    if (!reserve(batch, has_gap ? size - payload : size, has_gap))
         return false;
     at = write_length(batch->bytes + batch->used, 1, inner);
-    at = write_length(at, frame->kind, body);
+    at = write_length(at, frame->kind, length);
     at = write_message(batch, at, layout, from);
     at = write_number(at, AFAR__FRAME_FIELD_MAY_IGNORE, frame->may_ignore, false);
     batch->used = (size_t)(at - batch->bytes);
