@@ -12,6 +12,7 @@
 
 #include "runtime/frame.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "runtime/frame_layout.h"
@@ -60,11 +61,10 @@ add_number(const afar__field *field, char *to, uint64_t value)
 static uint64_t
 fixed(const uint8_t *data)
 {
-    uint64_t value = 0;
+    uint64_t value;
 
-    for (unsigned i = 0; i < 8; i++)
-        value |= (uint64_t)data[i] << (8 * i);
-    return value;
+    memcpy(&value, data, sizeof value);
+    return le64toh(value);
 }
 
 static const char *
@@ -317,12 +317,10 @@ next_on_wire(afar__list *list, const afar__layout *layout, void *item)
     return !read_message(layout, item, wire.data, wire.data + wire.length, &fault);
 }
 
-/* Takes the first item into a struct that is zeroed. */
+/* Takes the first item of a list that has one into a struct that is zeroed. */
 static bool
 next_item(afar__list *list, const afar__layout *layout, void *item)
 {
-    if (list->count == 0)
-        return false;
     list->count--;
     if (!list->items)
         return next_on_wire(list, layout, item);
@@ -334,22 +332,17 @@ next_item(afar__list *list, const afar__layout *layout, void *item)
 bool
 afar__list_next_pair(afar__list *list, afar__pair *ret_pair)
 {
-    afar__pair pair = { { NULL, 0 }, { NULL, 0 } };
-
-    if (!next_item(list, &afar__layout_pair, &pair))
+    if (list->count == 0)
         return false;
-    *ret_pair = pair;
-    return true;
+    memset(ret_pair, 0, sizeof *ret_pair);
+    return next_item(list, &afar__layout_pair, ret_pair);
 }
 
 bool
 afar__list_next_reference(afar__list *list, afar__reference *ret_reference)
 {
-    afar__reference reference;
-
-    memset(&reference, 0, sizeof reference);
-    if (!next_item(list, &afar__layout_reference, &reference))
+    if (list->count == 0)
         return false;
-    *ret_reference = reference;
-    return true;
+    memset(ret_reference, 0, sizeof *ret_reference);
+    return next_item(list, &afar__layout_reference, ret_reference);
 }

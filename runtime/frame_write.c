@@ -15,6 +15,7 @@
 
 #include "runtime/frame.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +75,8 @@ size_of_list(const afar__layout *layout, afar__list list)
     const void *item;
     size_t size = 0;
 
+    if (list.count == 0)
+        return 0;
     while ((item = next_item(&list, layout, &pair, &reference)))
         size += 1 + size_of_bytes(size_of_message(layout, item));
     return size;
@@ -239,8 +242,10 @@ write_packed(uint8_t *at, const afar__field *field, const char *from)
         if (field->form == AFAR__FORM_NUMBERS) {
             at = write_varint(at, ((const uint32_t *)array)[i]);
         } else {
-            for (unsigned byte = 0; byte < 8; byte++)
-                *at++ = (uint8_t)(((const uint64_t *)array)[i] >> (8 * byte));
+            uint64_t value = htole64(((const uint64_t *)array)[i]);
+
+            memcpy(at, &value, sizeof value);
+            at += sizeof value;
         }
     }
     return at;
