@@ -267,7 +267,7 @@ TEST(cut_at_every_byte)
             struct frames_bytes part = frames_new_bytes(cut);
             Afar__Session__V1__Batch *read;
 
-            while (ends[whole_frames] <= cut)
+            while (whole_frames < 3 && ends[whole_frames] <= cut)
                 whole_frames++;
             memcpy(part.data, whole.data, cut);
             read = read_all(maker.arena, part);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "frames/frames.h"
+#include "frames.h"
 
 struct frames_bytes
 frames_new_bytes(size_t length)

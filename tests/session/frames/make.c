@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frames/frames.h"
+#include "frames.h"
 
 #define MOST_ITEMS 5
 
@@ -92,15 +92,12 @@ payload(frames_maker *maker)
 static afar__bytes
 text(frames_maker *maker)
 {
+    static const char long_text[] =
+        "a text that is long enough for two of the blocks in which UTF-8 is "
+        "looked at, and has \xc3\xbc in the second, and some bytes behind";
     static const char *const texts[] = {
-        "",
-        "a",
-        "unix:path",
-        "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80",
-        "/bank.Account/Get",
-        "a text that is long enough for two blocks of the look at "
-        "UTF-8, which is done in words and blocks of words: "
-        "\xc3\xbc, and a few bytes behind that to make it longer"
+        "",        "a", "unix:path", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "/bank.Account/Get",
+        long_text,
     };
     const char *chosen = texts[below(maker, sizeof texts / sizeof *texts)];
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frames/frames.h"
+#include "frames.h"
 
 #define NEW(arena, type) allocate(arena, sizeof(Afar__Session__V1__##type))
 
