@@ -341,3 +341,55 @@ TEST(wire_of_a_frame_is_a_batch)
     free(kept.data);
     afar__batch_free(&batch);
 }
+
+/* ---- memory ---- */
+
+void *
+__real_realloc(void *piece, size_t size);
+
+void *
+__wrap_realloc(void *piece, size_t size);
+
+static int reallocs_left = -1; /* before one fails; below 0: none does */
+
+/* The linker sends the calls of realloc here (CMakeLists.txt). */
+void *
+__wrap_realloc(void *piece, size_t size)
+{
+    if (reallocs_left >= 0 && reallocs_left-- == 0)
+        return NULL;
+    return __real_realloc(piece, size);
+}
+
+/* Adds to a batch that has one frame already, with the n-th allocation failing. */
+static bool
+add_failing_after(int n, const afar__frame *frame)
+{
+    afar__batch batch = { .bytes = NULL };
+    afar__frame first = an_item(10);
+    size_t frames;
+    bool added;
+
+    CHECK(afar__batch_add(&batch, &first));
+    reallocs_left = n;
+    added = afar__batch_add(&batch, frame);
+    reallocs_left = -1;
+    CHECK_INT(batch.frames, added ? 2 : 1);
+    CHECK_INT(batch.length, afar__frame_size(&first) + (added ? afar__frame_size(frame) : 0));
+    CHECK(read_batch(&batch, &frames) == AFAR_ENDED && frames == batch.frames);
+    CHECK(afar__batch_add(&batch, frame));
+    CHECK(read_batch(&batch, &frames) == AFAR_ENDED && frames == batch.frames);
+    afar__batch_free(&batch);
+    return added;
+}
+
+TEST(batch_stays_as_it_was_when_memory_is_out)
+{
+    afar__frame returned = { .kind = AFAR__FRAME_RETURN, .returned = { .call = 1 } };
+
+    returned.returned.details = of_length(3000);
+    returned.returned.payload = of_length(3000);
+    CHECK(!add_failing_after(0, &returned));
+    CHECK(!add_failing_after(1, &returned));
+    CHECK(add_failing_after(2, &returned));
+}
