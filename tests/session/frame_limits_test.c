@@ -204,6 +204,29 @@ TEST(path_of_16)
     free(batch.data);
 }
 
+/* Far more than there is room for in any struct. */
+TEST(arrays_of_100000_items)
+{
+    static const char *const heads[] = { "\x32\xa0\x8d\x06", "\x2a\xa0\x8d\x06",
+                                         "\x12\xa8\x8d\x06\x12\xa4\x8d\x06\x12\xa0\x8d\x06" };
+    static const uint32_t kinds[] = { AFAR__FRAME_HELLO, AFAR__FRAME_CALL, AFAR__FRAME_CALL };
+    static const char *const messages[] = { "Hello.features: has more items than allowed",
+                                            "Call.chain: has more items than allowed",
+                                            "Promised.path: has more items than allowed" };
+    static uint8_t bytes[100032];
+
+    for (size_t i = 0; i < 3; i++) {
+        size_t head = strlen(heads[i]);
+        struct frames_bytes batch;
+
+        memset(bytes, 1, sizeof bytes);
+        memcpy(bytes, heads[i], head);
+        batch = frames_framed(kinds[i], bytes, head + 100000);
+        frames_refuse(batch, messages[i]);
+        free(batch.data);
+    }
+}
+
 TEST(frame_of_1_MiB_beside_its_payload)
 {
     size_t most = AFAR__FRAME_MAX_REST - 2 - 4; /* the call, tag and length */
