@@ -32,17 +32,17 @@
  *
  * Memory.  What a peer can make a session hold is bounded by our own limits:
  *
- *     calls * 304 + references * 24 + methods * 552
- *     + session_bytes + one call at its largest (message_bytes, 16 KiB of metadata and chain, and
- *       4,096 references), for calls that wait for promised objects
- *     + one list of references as it is read
- *     + 16 KiB for the rest
+ *     calls * C + references * 24 + methods * (512 + 24)
+ *     + session_bytes + the largest frame (message_bytes and 1 MiB), for calls that wait for promised
+ *       objects
+ *     + the lists of one event as it is read (4,096 references, 512 pairs)
+ *     + the session itself, under 2 KiB: an idle one takes no more
  *
- * afar__session_most_bytes computes it; afar__session_held_bytes says what is held now.  On top
- * come what this side sends on its own account (questions, exports, calls and items that wait for
- * credit) and replies that were not taken yet, at most `calls` of them: an owner that wants a
- * bound for these stops reading while afar__session_waiting_bytes is large.  An idle session
- * takes under 1 KiB.
+ * where C is what a call in the tables takes, under 400.  afar__session_most_bytes computes it;
+ * afar__session_held_bytes says what is held now.  On top come what this side sends on its own
+ * account (questions, exports, calls and items that wait for credit) and replies that were not
+ * taken yet, at most `calls` of them: an owner that wants a bound for these stops reading
+ * while afar__session_waiting_bytes is large.
  *
  * Out of memory: an act of ours fails with RESOURCE_EXHAUSTED and changed nothing; what the
  * peer sent and cannot be kept ends the session with LIMIT. */
@@ -194,7 +194,7 @@ afar__session_call(afar__session *session, const afar__session_request *request,
                    afar__session_id *ret_call, afar_error *err);
 
 /* The answer is not wanted any more.  RETURNED comes all the same; at once, with CANCELLED and
- * NOT_SENT, if the call was not taken yet. */
+ * NOT_SENT, if the call was not taken yet and no call to its result waits behind it. */
 void
 afar__session_cancel(afar__session *session, afar__session_id call);
 
