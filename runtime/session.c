@@ -604,8 +604,8 @@ afar__session_most_bytes(const afar__session_limits *limits)
                    2 * pairs * sizeof(afar__session_pair);
 
     return sizeof(afar__session) + all.calls * call + all.references * sizeof(afar__import) +
-           all.methods * (sizeof(afar__method_name) + AFAR__FRAME_MAX_METHOD) + all.session_bytes +
-           message + lists;
+           all.methods * (sizeof(afar__method_name) + AFAR__FRAME_MAX_METHOD + 1) +
+           all.session_bytes + message + lists;
 }
 
 size_t

@@ -32,13 +32,13 @@
  *
  * Memory.  What a peer can make a session hold is bounded by our own limits:
  *
- *     calls * C + references * 24 + methods * (512 + 24)
+ *     calls * C + references * 24 + methods * (513 + 16)
  *     + session_bytes + the largest frame (message_bytes and 1 MiB), for calls that wait for promised
  *       objects
  *     + the lists of one event as it is read (4,096 references, 512 pairs)
  *     + the session itself, under 2 KiB: an idle one takes no more
  *
- * where C is what a call in the tables takes, under 400.  afar__session_most_bytes computes it;
+ * where C is what a call in the tables takes, under 300.  afar__session_most_bytes computes it;
  * afar__session_held_bytes says what is held now.  On top come what this side sends on its own
  * account (questions, exports, calls and items that wait for credit) and replies that were not
  * taken yet, at most `calls` of them: an owner that wants a bound for these stops reading
@@ -196,19 +196,19 @@ afar__session_call(afar__session *session, const afar__session_request *request,
 /* The answer is not wanted any more.  RETURNED comes all the same; at once, with CANCELLED and
  * NOT_SENT, if the call was not taken yet and no call to its result waits behind it. */
 void
-afar__session_cancel(afar__session *session, afar__session_id call);
+afar__session_cancel(afar__session *session, afar__session_id handle);
 
 /* The kept result is not needed any more; once for each call with `keep` whose RETURNED had the
  * code 0.  Before RETURNED it cancels as well.  Calls that were made to it before still
  * reach it. */
 void
-afar__session_finish(afar__session *session, afar__session_id call);
+afar__session_finish(afar__session *session, afar__session_id handle);
 
 /* ---- calls of the peer ---- */
 
 /* Sets the pointer that comes with later events about a call. */
 void
-afar__session_set_user(afar__session *session, afar__session_id call, void *user);
+afar__session_set_user(afar__session *session, afar__session_id handle, void *user);
 
 typedef struct afar__session_reply {
     afar_code code;
@@ -227,7 +227,7 @@ typedef struct afar__session_reply {
  * A reply that cannot be sent is replaced by a failure that says why, with the code that is
  * returned; the call is answered in any case. */
 afar_code
-afar__session_return(afar__session *session, afar__session_id call,
+afar__session_return(afar__session *session, afar__session_id handle,
                      const afar__session_reply *reply, afar_error *err);
 
 /* ---- streams, of either side ---- */
@@ -236,38 +236,38 @@ afar__session_return(afar__session *session, afar__session_id call,
  * copied and waits here for credit.  AFAR_CANCELLED: the call is over or was cancelled;
  * FAILED_PRECONDITION: after `end`; RESOURCE_EXHAUSTED and INVALID_ARGUMENT as with `call`. */
 AFAR_MUST_USE afar_code
-afar__session_item(afar__session *session, afar__session_id call, afar__session_span payload,
+afar__session_item(afar__session *session, afar__session_id handle, afar__session_span payload,
                    const afar__session_reference *references, size_t reference_count,
                    afar_error *err);
 
 /* Whether an item of this call waits for credit.  If one does, WRITABLE comes when none does any
  * more; whoever sends much asks before each. */
 bool
-afar__session_stalled(const afar__session *session, afar__session_id call);
+afar__session_stalled(const afar__session *session, afar__session_id handle);
 
 /* No more items from us, the caller. */
 void
-afar__session_end(afar__session *session, afar__session_id call);
+afar__session_end(afar__session *session, afar__session_id handle);
 
 /* The payload of a CALLED or an ITEM was taken by whoever it was for: gives `event.cost` of
  * credit back to the peer.  Once for each of these events, also when the call is over. */
 void
-afar__session_taken(afar__session *session, afar__session_id call, uint32_t cost, bool item);
+afar__session_taken(afar__session *session, afar__session_id handle, uint32_t cost, bool item);
 
 /* ---- references ---- */
 
 /* Gives `count` of the references received for an import back.  Calls and references that
  * were sent before still arrive: the Release is behind them. */
 void
-afar__session_release(afar__session *session, uint32_t import, uint32_t count);
+afar__session_release(afar__session *session, uint32_t id, uint32_t count);
 
 /* The owner's pointer for an import: NULL until it is set, and again when the last reference
  * was released. */
 void *
-afar__session_import_user(const afar__session *session, uint32_t import);
+afar__session_import_user(const afar__session *session, uint32_t id);
 
 void
-afar__session_set_import_user(afar__session *session, uint32_t import, void *user);
+afar__session_set_import_user(afar__session *session, uint32_t id, void *user);
 
 /* How many references the peer has to an object of ours. */
 uint32_t

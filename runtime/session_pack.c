@@ -132,31 +132,33 @@ check_references(const afar__session *session, const struct parts *parts, afar_e
     return AFAR_OK;
 }
 
-/* The struct, and the room behind it. */
-static afar_code
-begin(const afar__session *session, afar__call *call, afar__frame_kind kind,
-      const struct parts *parts, afar__waiting **ret_waiting, struct room *ret_room,
-      afar_error *err)
+/* The struct, and the room behind it; NULL when `*ret_code` says why not. */
+static afar__waiting *
+begin(const afar__session *session, afar__frame_kind kind, const struct parts *parts,
+      struct room *ret_room, afar_code *ret_code, afar_error *err)
 {
-    afar_code code = check_references(session, parts, err);
     afar__waiting *waiting;
 
-    if (code != AFAR_OK)
-        return code;
-    if (parts->payload.length > session->peer.message_bytes)
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "a message of %zu bytes; the peer takes %u",
-                         parts->payload.length, (unsigned)session->peer.message_bytes);
+    *ret_code = check_references(session, parts, err);
+    if (*ret_code != AFAR_OK)
+        return NULL;
+    if (parts->payload.length > session->peer.message_bytes) {
+        *ret_code =
+            afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "a message of %zu bytes; the peer takes %u",
+                      parts->payload.length, (unsigned)session->peer.message_bytes);
+        return NULL;
+    }
     waiting = malloc(sizeof *waiting + parts_bytes(parts));
-    if (!waiting)
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "out of memory for a message");
+    if (!waiting) {
+        *ret_code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "out of memory for a message");
+        return NULL;
+    }
     memset(waiting, 0, sizeof *waiting);
-    waiting->call = call;
     waiting->frame.kind = kind;
     ret_room->references = (afar__reference *)(waiting + 1);
     ret_room->pairs = (afar__pair *)(ret_room->references + parts->n_references);
     ret_room->bytes = (uint8_t *)(ret_room->pairs + parts->n_first + parts->n_second);
-    *ret_waiting = waiting;
-    return AFAR_OK;
+    return waiting;
 }
 
 /* The array that begin has made, which copy_references has filled. */
@@ -267,10 +269,10 @@ afar__pack_call(afar__session *session, const afar__session_request *request, ui
                            .n_references = request->reference_count,
                            .payload = request->payload,
                            .a = request->target.name };
-    afar__waiting *waiting;
+    afar__waiting *waiting = NULL;
     afar__frame_call *call;
     struct room room;
-    uint32_t method;
+    uint32_t method = 0;
     afar__callee callee = { .kind = 0 };
     afar_code code = fill_target(session, &request->target, &callee, err);
 
@@ -282,8 +284,8 @@ afar__pack_call(afar__session *session, const afar__session_request *request, ui
     if (code == AFAR_OK)
         code = afar__method_number(session, request->method, &method, err);
     if (code == AFAR_OK)
-        code = begin(session, NULL, AFAR__FRAME_CALL, &parts, &waiting, &room, err);
-    if (code != AFAR_OK)
+        waiting = begin(session, AFAR__FRAME_CALL, &parts, &room, &code, err);
+    if (!waiting)
         return code;
     call = &waiting->frame.call;
     *call = (afar__frame_call){ .id = id,
@@ -328,9 +330,10 @@ afar__pack_return(afar__session *session, const afar__session_reply *reply, afar
         parts.references = reply->references;
         parts.n_references = reply->reference_count;
     }
-    code = begin(session, call, AFAR__FRAME_RETURN, &parts, &waiting, &room, err);
-    if (code != AFAR_OK)
+    waiting = begin(session, AFAR__FRAME_RETURN, &parts, &room, &code, err);
+    if (!waiting)
         return code;
+    waiting->call = call;
     returned = &waiting->frame.returned;
     *returned = (afar__frame_return){ .call = call->id, .code = (uint32_t)reply->code };
     returned->not_begun = reply->code != AFAR_OK && reply->not_begun;
@@ -357,10 +360,12 @@ afar__pack_item(afar__session *session, afar__call *call, afar__session_span pay
     afar__frame_item *item;
     afar__waiting *waiting;
     struct room room;
-    afar_code code = begin(session, call, AFAR__FRAME_ITEM, &parts, &waiting, &room, err);
+    afar_code code;
 
-    if (code != AFAR_OK)
+    waiting = begin(session, AFAR__FRAME_ITEM, &parts, &room, &code, err);
+    if (!waiting)
         return code;
+    waiting->call = call;
     item = &waiting->frame.item;
     *item = (afar__frame_item){ .call = call->id, .to_caller = !call->ours };
     item->references = copy_references(&room, references, reference_count);

@@ -311,7 +311,7 @@ afar__read_finish(afar__session *session, uint32_t id);
 
 /* What the result of an answer lets happen: calls that were held go on or fail. */
 void
-afar__answer_resolved(afar__session *session, afar__call *call);
+afar__answer_resolved(afar__session *session, afar__call *promiser);
 
 /* Tells the next of what was held of a call; asks to be called again if there is more. */
 bool

@@ -59,7 +59,7 @@ make_room(afar__refs *refs)
     uint32_t capacity = refs->by_object_capacity ? refs->by_object_capacity * 2 : 16;
     uint32_t *table;
 
-    if ((refs->export_used + 1) * 2 <= refs->by_object_capacity)
+    if (refs->by_object && (refs->export_used + 1) * 2 <= refs->by_object_capacity)
         return true;
     table = calloc(capacity, sizeof *table);
     if (!table)
@@ -67,7 +67,7 @@ make_room(afar__refs *refs)
     free(refs->by_object);
     refs->by_object = table;
     refs->by_object_capacity = capacity;
-    for (uint32_t id = 1; id <= refs->export_made; id++)
+    for (uint32_t id = 1; refs->exports && id <= refs->export_made; id++)
         if (refs->exports[id - 1].object)
             table[place_of(refs, refs->exports[id - 1].object)] = id;
     return true;
@@ -98,7 +98,7 @@ add_export(afar__session *session, void *object)
 
     if (!make_room(refs))
         return 0;
-    if (id) {
+    if (id && refs->exports) {
         refs->export_free = refs->exports[id - 1].next;
     } else {
         if (!afar__session_grow(session, (void *)&refs->exports, &refs->export_capacity,
@@ -329,7 +329,7 @@ afar__session_release(afar__session *session, uint32_t id, uint32_t count)
 
     if (session->over || count == 0)
         return;
-    if (!import || count > import->count)
+    if (count > (import ? import->count : 0))
         afar__misuse("more references to import %u are released than came", (unsigned)id);
     import->count -= count;
     if (import->owed == 0) {
