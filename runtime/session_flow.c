@@ -291,7 +291,7 @@ afar__flow_give_back(afar__session *session, afar__call *call, uint32_t cost)
     if (session->over)
         return;
     session->owed += cost;
-    if (!call || call->returned || call->ended)
+    if (!call || call->returned || (call->ended && !call->ours))
         return;
     call->owed += cost;
     if (is_worth(call->owed, session->limits.window_bytes))

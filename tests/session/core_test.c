@@ -537,6 +537,33 @@ TEST(a_return_comes_behind_its_items_and_a_failure_at_once)
     }
 }
 
+TEST(a_caller_that_has_ended_its_stream_still_gives_credit_for_the_other)
+{
+    afar__session_limits small = { .window_bytes = 1 };
+    struct duo duo = open_duo(&small, NULL);
+    afar__session_request request = request_to("");
+    afar_error err = AFAR_ERROR_INIT;
+    afar__session_id answer, question = call(duo.a, &request);
+    afar__session_event event;
+
+    afar__session_end(duo.a, question);
+    carry(duo.a, duo.b);
+    answer = expect(duo.b, AFAR__SESSION_CALLED).call;
+    expect(duo.b, AFAR__SESSION_ENDED);
+    expect_none(duo.b);
+    CHECK_OK(afar__session_item(duo.b, answer, SPAN("one"), NULL, 0, &err));
+    CHECK_OK(afar__session_item(duo.b, answer, SPAN("two"), NULL, 0, &err));
+    CHECK(carry(duo.b, duo.a));
+    event = expect(duo.a, AFAR__SESSION_ITEM);
+    expect_none(duo.a);
+    afar__session_taken(duo.a, question, event.cost, true);
+    CHECK(carry(duo.a, duo.b));
+    expect_none(duo.b);
+    CHECK(carry(duo.b, duo.a));
+    expect(duo.a, AFAR__SESSION_ITEM);
+    close_duo(duo);
+}
+
 TEST(items_that_cross_the_return_are_ignored_and_their_references_released)
 {
     struct duo duo = open_duo(NULL, NULL);
