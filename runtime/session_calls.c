@@ -236,7 +236,7 @@ afar__session_finish(afar__session *session, afar__session_id handle)
     if (!call || !call->ours || !call->keep || call->finished)
         return;
     if (!call->returned && !call->sent && call->uses == 0) {
-        afar__session_cancel(session, handle);
+        afar__question_fail(session, call, AFAR_CANCELLED, AFAR_OUTCOME_NOT_SENT);
         return;
     }
     call->finished = true;

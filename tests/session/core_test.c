@@ -463,6 +463,30 @@ TEST(a_cancelled_call_that_waits_for_a_promise_has_not_begun)
     close_duo(duo);
 }
 
+TEST(a_kept_call_can_be_cancelled_before_it_is_finished)
+{
+    struct duo duo = open_duo(NULL, NULL);
+    afar__session_request request = request_to("");
+    afar__session_id promiser, second;
+    uint32_t path = 3;
+
+    request.keep = true;
+    promiser = call(duo.a, &request);
+    request = request_to_promise(promiser, &path);
+    second = call(duo.a, &request);
+    afar__session_cancel(duo.a, promiser); /* it goes all the same: another waits behind it */
+    expect_none(duo.a);
+    afar__session_cancel(duo.a, second);
+    CHECK(expect(duo.a, AFAR__SESSION_RETURNED).call == second);
+    afar__session_finish(duo.a, promiser);
+    CHECK(expect(duo.a, AFAR__SESSION_RETURNED).call == promiser);
+    expect_none(duo.a);
+    CHECK(carry(duo.a, duo.b)); /* the method's number */
+    expect_none(duo.b);
+    check_empty(duo.a);
+    close_duo(duo);
+}
+
 /* ---- streams ---- */
 
 TEST(items_wait_for_credit_and_others_overtake_them)
