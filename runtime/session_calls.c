@@ -44,24 +44,34 @@ afar__call_of(const afar__session *session, afar__session_id handle)
     return call && call->generation == handle >> HANDLE_BITS ? call : NULL;
 }
 
-afar__call *
-afar__calls_use(afar__session *session, afar__calls *calls, uint32_t id)
+/* The struct for an id, used or not; NULL without memory. */
+static afar__call *
+slot_of(afar__session *session, afar__calls *calls, uint32_t id)
 {
     bool ours = calls == &session->questions;
-    uint64_t generation;
-    afar__call *call;
+    afar__call **slot;
 
     if (!afar__session_grow(session, (void *)&calls->slots, &calls->capacity, id, calls->most,
                             sizeof(afar__call *), !ours))
         return NULL;
-    call = calls->slots[id - 1];
-    if (!call) {
-        call = calls->slots[id - 1] = calloc(1, sizeof *call);
-        if (!call)
-            return NULL;
-        if (!ours)
-            session->held_bytes += sizeof *call;
+    slot = &calls->slots[id - 1];
+    if (!*slot) {
+        *slot = calloc(1, sizeof **slot);
+        if (*slot && !ours)
+            session->held_bytes += sizeof **slot;
     }
+    return *slot;
+}
+
+afar__call *
+afar__calls_use(afar__session *session, afar__calls *calls, uint32_t id)
+{
+    bool ours = calls == &session->questions;
+    afar__call *call = slot_of(session, calls, id);
+    uint64_t generation;
+
+    if (!call)
+        return NULL;
     generation = call->generation + 1;
     *call = (afar__call){ .id = id,
                           .ours = ours,
@@ -131,7 +141,7 @@ afar__call_settle(afar__session *session, afar__call *call)
 
 /* ---- questions ---- */
 
-/* The smallest ids first, then those that are free again; 0 without memory. */
+/* An id for which all memory is there; 0 without. */
 static uint32_t
 next_id(afar__session *session)
 {
@@ -140,17 +150,15 @@ next_id(afar__session *session)
 
     if (calls->n_free)
         return calls->free_ids[calls->n_free - 1];
-    if (calls->made < calls->capacity)
-        return calls->made + 1;
-    if (!afar__session_grow(session, (void *)&calls->slots, &calls->capacity, calls->made + 1,
-                            calls->most, sizeof(afar__call *), false))
+    if (!slot_of(session, calls, calls->made + 1))
         return 0;
-    grown = realloc(calls->free_ids, calls->capacity * sizeof *grown);
-    if (!grown) {
-        calls->capacity = calls->made; /* what was grown is grown again: it is not lost */
-        return 0;
+    if (calls->free_room < calls->capacity) {
+        grown = realloc(calls->free_ids, calls->capacity * sizeof *grown);
+        if (!grown)
+            return 0;
+        calls->free_ids = grown;
+        calls->free_room = calls->capacity;
     }
-    calls->free_ids = grown;
     return calls->made + 1;
 }
 
@@ -178,11 +186,7 @@ afar__session_call(afar__session *session, const afar__session_request *request,
     code = afar__pack_call(session, request, id, &waiting, err);
     if (code != AFAR_OK)
         return code;
-    call = afar__calls_use(session, calls, id);
-    if (!call) {
-        afar__waiting_free(session, waiting, false);
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "out of memory for a call");
-    }
+    call = afar__calls_use(session, calls, id); /* next_id has made it */
     if (calls->n_free)
         calls->n_free--;
     else

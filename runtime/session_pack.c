@@ -183,7 +183,7 @@ count_references(afar__session *session, afar__waiting *waiting, const struct pa
     if (code != AFAR_OK) {
         for (at--; at > 0; at--)
             if (references[at - 1].kind == AFAR__REFERENCE_HOSTED)
-                afar__export_take_back(session, references[at - 1].hosted.id);
+                afar__export_undo(session, references[at - 1].hosted.id);
         return code;
     }
     for (at = 0; at < parts->n_references; at++)

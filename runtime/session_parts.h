@@ -107,7 +107,7 @@ typedef struct afar__calls {
     uint32_t capacity, made, most;
     uint32_t used;
     uint32_t *free_ids; /* questions only: a stack */
-    uint32_t n_free;
+    uint32_t n_free, free_room;
 } afar__calls;
 
 /* ---- references ---- */
@@ -326,6 +326,10 @@ afar__held_drop(afar__session *session, afar__call *call);
 /* One more reference for the peer. */
 AFAR_MUST_USE afar_code
 afar__export_give(afar__session *session, void *object, uint32_t *ret_id, afar_error *err);
+
+/* The last `give` was for nothing: as if it had not been. */
+void
+afar__export_undo(afar__session *session, uint32_t id);
 
 /* One that was not sent after all. */
 void

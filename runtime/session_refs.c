@@ -150,6 +150,32 @@ look_later(afar__refs *refs, uint32_t id)
     refs->export_look = id;
 }
 
+/* Frees the id; returns the object that had it. */
+static void *
+forget(afar__refs *refs, uint32_t id)
+{
+    afar__export *export = &refs->exports[id - 1];
+    void *object = export->object;
+
+    unhash(refs, object);
+    *export = (afar__export){ .next = refs->export_free };
+    refs->export_free = id;
+    refs->export_used--;
+    return object;
+}
+
+/* One that is listed is told when its turn comes: it was there before. */
+void
+afar__export_undo(afar__session *session, uint32_t id)
+{
+    afar__export *export = &session->refs.exports[id - 1];
+
+    export->count--;
+    session->refs.exported--;
+    if (export->count == 0 && export->pins == 0 && !export->listed)
+        forget(&session->refs, id);
+}
+
 void
 afar__export_take_back(afar__session *session, uint32_t id)
 {
@@ -191,20 +217,6 @@ afar__export_pin(afar__session *session, uint32_t id, bool pin)
         export->pins--;
         look_later(&session->refs, id);
     }
-}
-
-/* Frees the id; returns the object that had it. */
-static void *
-forget(afar__refs *refs, uint32_t id)
-{
-    afar__export *export = &refs->exports[id - 1];
-    void *object = export->object;
-
-    unhash(refs, object);
-    *export = (afar__export){ .next = refs->export_free };
-    refs->export_free = id;
-    refs->export_used--;
-    return object;
 }
 
 /* With the session, all references go. */

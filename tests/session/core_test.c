@@ -147,6 +147,26 @@ TEST(an_object_has_one_id_and_its_references_are_counted)
     duo_close(duo);
 }
 
+TEST(an_object_that_could_not_be_sent_is_not_told_as_released)
+{
+    afar__session_limits limits = { .references = 1 };
+    struct duo duo = duo_open(NULL, &limits);
+    afar__session_request request = core_request("");
+    afar__session_reference references[2] = { { .kind = AFAR__SESSION_OURS, .object = &object_a },
+                                              { .kind = AFAR__SESSION_OURS, .object = &object_b } };
+    afar_error err = AFAR_ERROR_INIT;
+    afar__session_id id;
+
+    request.references = references;
+    request.reference_count = 2;
+    CHECK_FAILS(afar__session_call(duo.a, &request, &id, &err), AFAR_RESOURCE_EXHAUSTED);
+    CHECK_STR(err.message, "the peer takes 1 references");
+    core_expect_none(duo.a);
+    CHECK_INT(afar__session_count(duo.a).exports, 0);
+    CHECK_INT(afar__session_count(duo.a).exported, 0);
+    duo_close(duo);
+}
+
 TEST(a_release_that_crosses_a_new_reference_does_not_end_the_object)
 {
     struct duo duo = duo_open(NULL, NULL);
