@@ -199,8 +199,8 @@ void
 afar__session_cancel(afar__session *session, afar__session_id handle);
 
 /* The kept result is not needed any more; once for each call with `keep` whose RETURNED had the
- * code 0.  Before RETURNED it cancels as well.  Calls that were made to it before still
- * reach it. */
+ * code 0.  Before RETURNED it cancels as well, unless calls were made to the result: those still
+ * reach it, so its stream may go on. */
 void
 afar__session_finish(afar__session *session, afar__session_id handle);
 

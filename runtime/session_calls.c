@@ -244,8 +244,6 @@ afar__session_finish(afar__session *session, afar__session_id handle)
         return;
     }
     call->finished = true;
-    if (call->sent && !call->returned)
-        afar__flow_drop(session, call);
     afar__session_send(session, call, AFAR__SEND_FINISH);
 }
 

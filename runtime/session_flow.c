@@ -223,8 +223,7 @@ afar__session_item(afar__session *session, afar__session_id handle, afar__sessio
     afar__waiting *waiting;
     afar_code code;
 
-    if (!call || session->over || call->returned || call->cancelled ||
-        (call->ours && call->finished))
+    if (!call || session->over || call->returned || call->cancelled)
         return afar_fail(err, AFAR_CANCELLED, "the call is over");
     if (call->ours && call->ended)
         return afar_fail(err, AFAR_FAILED_PRECONDITION, "a message behind the end of the stream");

@@ -475,6 +475,31 @@ TEST(a_caller_that_has_ended_its_stream_still_gives_credit_for_the_other)
     duo_close(duo);
 }
 
+TEST(a_stream_goes_on_when_its_result_was_finished_with)
+{
+    struct duo duo = duo_open(NULL, NULL);
+    afar__session_request request = core_request("");
+    afar_error err = AFAR_ERROR_INIT;
+    afar__session_id stream;
+    uint32_t path = 1;
+
+    request.keep = true;
+    stream = core_call(duo.a, &request);
+    request = request_to_promise(stream, &path);
+    core_call(duo.a, &request);
+    core_carry(duo.a, duo.b);
+    core_expect(duo.b, AFAR__SESSION_CALLED);
+    core_expect_none(duo.b);
+    CHECK_OK(afar__session_item(duo.a, stream, SPAN("one"), NULL, 0, &err));
+    afar__session_finish(duo.a, stream);
+    afar__session_end(duo.a, stream);
+    core_carry(duo.a, duo.b);
+    core_expect(duo.b, AFAR__SESSION_ITEM);
+    core_expect(duo.b, AFAR__SESSION_ENDED);
+    core_expect_none(duo.b);
+    duo_close(duo);
+}
+
 TEST(items_that_cross_the_return_are_ignored_and_their_references_released)
 {
     struct duo duo = duo_open(NULL, NULL);
