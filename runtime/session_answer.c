@@ -356,6 +356,8 @@ afar__held_tell(afar__session *session, afar__call *call, afar__session_event *e
         return afar__session_fault(session, "a held frame cannot be read");
     call->held_at = call->held_length - (size_t)(reader.end - reader.at);
     references = *references_of(&session->frame);
+    if (!afar__refs_told(session, &references))
+        return false;
     if (session->frame.kind == AFAR__FRAME_CALL)
         told = called(session, call, call->held_deadline, event);
     else if (session->frame.kind == AFAR__FRAME_ITEM)
@@ -364,7 +366,6 @@ afar__held_tell(afar__session *session, afar__call *call, afar__session_event *e
         tell_ended(call, event);
     if (!told)
         return false;
-    afar__refs_unpin(session, &references);
     if (call->held_at < call->held_length) {
         call->tell |= AFAR__TELL_CALLED;
     } else {

@@ -122,7 +122,7 @@ typedef struct afar__export {
 
 typedef struct afar__import {
     void *user;
-    uint32_t count; /* received and not released */
+    uint32_t count; /* told to the owner and not released */
     uint32_t owed;  /* released, and the peer does not know */
     uint32_t uses;  /* in frames that wait */
     uint32_t next;  /* the next one with `owed`; 0: none, or not in the list */
@@ -335,7 +335,7 @@ afar__export_undo(afar__session *session, uint32_t id);
 void
 afar__export_take_back(afar__session *session, uint32_t id);
 
-/* The object that the peer has a reference to, or NULL. */
+/* The object with that id, or NULL.  One that was just released has it until that is told. */
 void *
 afar__export_object(const afar__session *session, uint32_t id);
 
@@ -363,9 +363,9 @@ afar__import_use(afar__session *session, uint32_t id, bool use);
 bool
 afar__refs_receive(afar__session *session, const afar__list *references, bool held);
 
-/* What was held is told. */
-void
-afar__refs_unpin(afar__session *session, const afar__list *references);
+/* What was held is told: it is counted now, and not pinned any more. */
+bool
+afar__refs_told(afar__session *session, const afar__list *references);
 
 /* Gives back what a frame gave that nobody gets. */
 void

@@ -6,7 +6,8 @@
  * is found by looking through a list, so that an object that is given out again in
  * between is not told.
  *
- * An import counts what was received.  What the owner releases is owed to the peer, and sent
+ * An import counts what the owner was told of; what a call that is held has brought counts when
+ * that is told, so that the owner's pointer goes with the last reference it knows.  What the owner releases is owed to the peer, and sent
  * when no frame that waits names the import any more: a Release must not overtake those.
  * An id whose counts are all 0 is not in use.
  *
@@ -193,7 +194,7 @@ afar__export_object(const afar__session *session, uint32_t id)
 {
     const afar__export *export = find_export(&session->refs, id);
 
-    return export && (export->count || export->pins) ? export->object : NULL;
+    return export ? export->object : NULL;
 }
 
 bool
@@ -312,14 +313,22 @@ afar__import_use(afar__session *session, uint32_t id, bool use)
 }
 
 static bool
+check_import(afar__session *session, uint32_t id)
+{
+    if (id > 0 && id <= session->limits.references)
+        return true;
+    return afar__session_fault(session, "a reference to export %u, over %u", (unsigned)id,
+                               (unsigned)session->limits.references);
+}
+
+static bool
 add_import(afar__session *session, uint32_t id)
 {
     afar__refs *refs = &session->refs;
     afar__import *import;
 
-    if (id == 0 || id > session->limits.references)
-        return afar__session_fault(session, "a reference to export %u, over %u", (unsigned)id,
-                                   (unsigned)session->limits.references);
+    if (!check_import(session, id))
+        return false;
     if (!afar__session_grow(session, (void *)&refs->imports, &refs->import_capacity, id,
                             session->limits.references, sizeof *refs->imports, true))
         return afar__session_exhausted(session);
@@ -339,7 +348,7 @@ afar__session_release(afar__session *session, uint32_t id, uint32_t count)
     afar__refs *refs = &session->refs;
     afar__import *import = find_import(refs, id);
 
-    if (session->over || count == 0)
+    if (session->over_told || count == 0)
         return;
     if (count > (import ? import->count : 0))
         afar__misuse("more references to import %u are released than came", (unsigned)id);
@@ -416,7 +425,8 @@ afar__refs_receive(afar__session *session, const afar__list *references, bool he
     while (afar__list_next_reference(&list, &reference)) {
         switch (reference.kind) {
         case AFAR__REFERENCE_HOSTED:
-            if (!add_import(session, reference.hosted.id))
+            if (held ? !check_import(session, reference.hosted.id)
+                     : !add_import(session, reference.hosted.id))
                 return false;
             break;
         case AFAR__REFERENCE_YOURS:
@@ -440,22 +450,28 @@ afar__refs_ignore(afar__session *session, const afar__list *references, bool hel
     afar__reference reference;
 
     while (afar__list_next_reference(&list, &reference)) {
-        if (reference.kind == AFAR__REFERENCE_HOSTED)
-            afar__session_release(session, reference.hosted.id, 1);
-        else if (reference.kind == AFAR__REFERENCE_YOURS && held)
+        if (reference.kind == AFAR__REFERENCE_YOURS && held)
             afar__export_pin(session, reference.yours, false);
+        if (reference.kind != AFAR__REFERENCE_HOSTED || session->over)
+            continue;
+        if (!held || add_import(session, reference.hosted.id))
+            afar__session_release(session, reference.hosted.id, 1);
     }
 }
 
-void
-afar__refs_unpin(afar__session *session, const afar__list *references)
+bool
+afar__refs_told(afar__session *session, const afar__list *references)
 {
     afar__list list = *references;
     afar__reference reference;
 
-    while (afar__list_next_reference(&list, &reference))
+    while (afar__list_next_reference(&list, &reference)) {
         if (reference.kind == AFAR__REFERENCE_YOURS)
             afar__export_pin(session, reference.yours, false);
+        if (reference.kind == AFAR__REFERENCE_HOSTED && !add_import(session, reference.hosted.id))
+            return false;
+    }
+    return true;
 }
 
 void

@@ -285,6 +285,38 @@ TEST(calls_to_a_promise_wait_in_order_for_its_result)
     duo_close(duo);
 }
 
+TEST(the_pointer_of_an_import_does_not_outlive_what_the_owner_knows)
+{
+    struct duo duo = duo_open(NULL, NULL);
+    afar__session_request request = core_request("");
+    afar__session_reference reference = { .kind = AFAR__SESSION_OURS, .object = &object_a };
+    afar__session_event event;
+    afar__session_id promiser;
+    uint32_t path = 1;
+
+    request.keep = true;
+    request.references = &reference;
+    request.reference_count = 1;
+    promiser = core_call(duo.a, &request);
+    request = request_to_promise(promiser, &path);
+    request.references = &reference;
+    request.reference_count = 1;
+    core_call(duo.a, &request);
+    core_carry(duo.a, duo.b);
+    event = core_expect(duo.b, AFAR__SESSION_CALLED);
+    afar__session_set_import_user(duo.b, 1, &object_b);
+    core_expect_none(duo.b);
+    afar__session_release(duo.b, 1, 1); /* the second one is still held */
+    CHECK(afar__session_import_user(duo.b, 1) == NULL);
+    core_reply(duo.b, event.call, AFAR_OK);
+    CHECK_INT(core_expect(duo.b, AFAR__SESSION_CALLED).references[0].import, 1);
+    CHECK(core_carry(duo.b, duo.a));
+    core_expect(duo.a, AFAR__SESSION_RETURNED);
+    core_expect_none(duo.a);
+    CHECK_INT(afar__session_exported(duo.a, &object_a), 1);
+    duo_close(duo);
+}
+
 TEST(calls_to_a_promise_fail_as_it_does)
 {
     struct duo duo = duo_open(NULL, NULL);
