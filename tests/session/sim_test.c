@@ -1,15 +1,54 @@
-/* Two sessions in one process, with a world between them that does what worlds do. */
+/* Two sessions in one process, and a world between them that delays, cuts and forgets.  Each
+ * seed is a run of its own and always the same one:
+ *
+ *     AFAR_SEED=1234 bin/session_sim_test worlds_hold     runs that seed alone
+ *     AFAR_SEEDS=1000000 CHECK_TIMEOUT=36000 bin/session_sim_test worlds_hold
+ *
+ * sim/world.h says what a world is, sim/plant.h which mistakes are planted to see that the model
+ * sees them. */
 
-#include <afar/session.pb-c.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "check.h"
+#include "sim/world.h"
 
-TEST(a_frame_is_packed)
+#define SEEDS 1000
+
+static uint64_t
+from_environment(const char *name, uint64_t usual)
 {
-    Afar__Session__V1__Frame frame = AFAR__SESSION__V1__FRAME__INIT;
-    Afar__Session__V1__Ping ping = AFAR__SESSION__V1__PING__INIT;
+    const char *text = getenv(name);
 
-    frame.ping = &ping;
-    frame.kind_case = AFAR__SESSION__V1__FRAME__KIND_PING;
-    CHECK_INT(afar__session__v1__frame__get_packed_size(&frame), 2);
+    return text ? strtoull(text, NULL, 10) : usual;
+}
+
+TEST(worlds_hold)
+{
+    uint64_t first = from_environment("AFAR_SEED", 0);
+    uint64_t count = getenv("AFAR_SEED") ? 1 : from_environment("AFAR_SEEDS", SEEDS);
+    char wrong[320];
+
+    for (uint64_t seed = first; seed < first + count; seed++)
+        if (!sim_run(seed, PLANT_NONE, wrong))
+            check_fail(__FILE__, __LINE__,
+                       "seed %llu: %s (AFAR_SEED=%llu session_sim_test worlds_hold)",
+                       (unsigned long long)seed, wrong, (unsigned long long)seed);
+}
+
+/* Each mistake is seen within the seeds of the quick tier. */
+TEST(planted_mistakes_are_seen)
+{
+    char wrong[320];
+
+    for (int kind = PLANT_NONE + 1; kind < PLANT_KINDS; kind++) {
+        uint64_t seed = 0;
+
+        while (seed < SEEDS && sim_run(seed, (enum plant_kind)kind, wrong))
+            seed++;
+        if (seed == SEEDS)
+            check_fail(__FILE__, __LINE__, "nobody sees %s", plant_name((enum plant_kind)kind));
+        printf("%s: seed %llu: %s\n", plant_name((enum plant_kind)kind), (unsigned long long)seed,
+               wrong);
+    }
 }
