@@ -41,6 +41,9 @@ typedef struct afar_method {
     afar_code (*serve)(const void *methods, void *self, afar_call *call);
     uint32_t kind;                 /* an afar_kind */
     uint32_t flags;
+    /* Where references are in the messages (afar/ref.h); NULL if there are none. */
+    const struct afar_refs *request_refs;
+    const struct afar_refs *reply_refs;
 } afar_method;
 
 typedef struct afar_interface {

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "runtime/session.h"
+#include "runtime/session/session.h"
 
 #define SPAN(text) ((afar__session_span){ text, sizeof(text) - 1 })
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/frame.h"
+#include "runtime/session/frame.h"
 
 #include "check.h"
 #include "core.h"

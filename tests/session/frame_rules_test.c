@@ -7,7 +7,7 @@
 
 #include "check.h"
 #include "frames/frames.h"
-#include "runtime/frame_layout.h"
+#include "runtime/session/frame_layout.h"
 
 #define ID "\x08\x01"             /* field 1: 1 */
 #define TARGET "\x12\x02\x08\x01" /* of a Call: export 1 */

@@ -7,7 +7,7 @@
 
 #include "check.h"
 #include "frames/frames.h"
-#include "runtime/frame_layout.h"
+#include "runtime/session/frame_layout.h"
 
 #define ROUNDS 300 /* of each kind */
 #define MUTATIONS 200

@@ -7,7 +7,7 @@
 #include <afar/session.pb-c.h>
 
 #include "runtime/arena.h"
-#include "runtime/frame.h"
+#include "runtime/session/frame.h"
 #include "tests/runtime/random.h"
 
 typedef Afar__Session__V1__Frame frames_proto;

@@ -10,7 +10,7 @@
 
 #include <afar/session.pb-c.h>
 
-#include "runtime/session.h"
+#include "runtime/session/session.h"
 #include "tests/runtime/random.h"
 
 #define FRAME(kind) AFAR__SESSION__V1__FRAME__KIND_##kind

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "runtime/session.h"
+#include "runtime/session/session.h"
 
 #include "wire.h"
 

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "runtime/session_parts.h"
+#include "runtime/session/parts.h"
 
 static afar__session_span
 span(afar__bytes bytes)

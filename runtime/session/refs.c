@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "runtime/misuse.h"
-#include "runtime/session_parts.h"
+#include "runtime/session/parts.h"
 
 /* ---- exports ---- */
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "runtime/clock.h"
-#include "runtime/session_parts.h"
+#include "runtime/session/parts.h"
 
 /* What a frame costs; under 2^32 since it has passed `too_large`. */
 static uint32_t

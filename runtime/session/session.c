@@ -16,7 +16,7 @@
  *
  * Runs under the owner's lock, on whatever thread that is. */
 
-#include "runtime/session.h"
+#include "runtime/session/session.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@
 #include "runtime/clock.h"
 #include "runtime/line.h"
 #include "runtime/misuse.h"
-#include "runtime/session_parts.h"
+#include "runtime/session/parts.h"
 
 /* ---- memory ---- */
 

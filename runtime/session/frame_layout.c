@@ -6,7 +6,7 @@
  *
  * Constants only.  Any thread. */
 
-#include "runtime/frame_layout.h"
+#include "runtime/session/frame_layout.h"
 
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
 /* The batches that are sent.
  *
  * What is only noted comes first, then the frames that wait, by their numbers (see
- * session_flow.c).  A Goodbye comes last.  Notes are taken off as their frames come into the batch,
+ * flow.c).  A Goodbye comes last.  Notes are taken off as their frames come into the batch,
  * so memory that runs out in between loses frames: then the session is over, and its stream
  * can only be closed.
  *
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "runtime/clock.h"
-#include "runtime/session_parts.h"
+#include "runtime/session/parts.h"
 
 static bool
 is_full(const afar__batch *batch)

@@ -13,13 +13,13 @@
  *
  * Any thread; a batch belongs to one. */
 
-#include "runtime/frame.h"
+#include "runtime/session/frame.h"
 
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/frame_layout.h"
+#include "runtime/session/frame_layout.h"
 #include "runtime/wire.h"
 
 #define FIRST_BYTES ((size_t)512) /* of each of the two arrays */

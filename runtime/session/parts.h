@@ -3,20 +3,20 @@
 
 /* What the files of the session's core share.
  *
- *   session.c          life, reading, the queue of events
- *   session_calls.c    questions and answers, as the owner acts on them
- *   session_answer.c   the same, as frames of the peer change them
- *   session_refs.c     exports and imports
- *   session_flow.c     credit, and the frames that wait
- *   session_take.c     the batches that are sent
- *   session_pack.c     making a frame that waits, from what the owner gives
- *   session_unpack.c   making an event from a frame
- *   session_methods.c  numbers of methods
+ *   session.c   life, reading, the queue of events
+ *   calls.c   questions and answers, as the owner acts on them
+ *   answer.c   the same, as frames of the peer change them
+ *   refs.c   exports and imports
+ *   flow.c   credit, and the frames that wait
+ *   take.c   the batches that are sent
+ *   pack.c   making a frame that waits, from what the owner gives
+ *   unpack.c   making an event from a frame
+ *   methods.c   numbers of methods
  *
  * All of it runs under the owner's lock. */
 
-#include "runtime/frame.h"
-#include "runtime/session.h"
+#include "runtime/session/frame.h"
+#include "runtime/session/session.h"
 
 enum {
     AFAR__SESSION_VERSION_1 = 1,
@@ -243,7 +243,7 @@ bool
 afar__session_grow(afar__session *session, void *array, uint32_t *capacity, uint32_t need,
                    uint32_t most, size_t element, bool counted);
 
-/* ---- session_calls.c ---- */
+/* ---- calls.c ---- */
 
 afar__session_id
 afar__call_handle(const afar__call *call);
@@ -286,7 +286,7 @@ afar__answer_refuse(afar__session *session, afar__call *call, afar_code code, co
 void
 afar__answer_cancel(afar__session *session, afar__call *call);
 
-/* ---- session_answer.c ----
+/* ---- answer.c ----
  *
  * What a frame does, the session's `frame`.  True: `event` is filled and to be told.  A broken
  * rule ends the session. */
@@ -321,7 +321,7 @@ afar__held_tell(afar__session *session, afar__call *call, afar__session_event *e
 void
 afar__held_drop(afar__session *session, afar__call *call);
 
-/* ---- session_refs.c ---- */
+/* ---- refs.c ---- */
 
 /* One more reference for the peer. */
 AFAR_MUST_USE afar_code
@@ -381,7 +381,7 @@ afar__refs_owe(const afar__session *session);
 void
 afar__refs_clear(afar__session *session);
 
-/* ---- session_flow.c ---- */
+/* ---- flow.c ---- */
 
 void
 afar__queue_init(afar__queue *queue);
@@ -430,7 +430,7 @@ afar__flow_give_back(afar__session *session, afar__call *call, uint32_t cost);
 void
 afar__read_credit(afar__session *session, const afar__frame_credit *credit);
 
-/* ---- session_pack.c ---- */
+/* ---- pack.c ---- */
 
 /* A frame of `kind` without anything that is to be copied. */
 afar__waiting *
@@ -449,7 +449,7 @@ afar__pack_item(afar__session *session, afar__call *call, afar__session_span pay
                 const afar__session_reference *references, size_t reference_count,
                 afar__waiting **ret_waiting, afar_error *err);
 
-/* ---- session_unpack.c: false without memory ---- */
+/* ---- unpack.c: false without memory ---- */
 
 bool
 afar__unpack(afar__session *session, const afar__list *first, const afar__list *second,
@@ -458,7 +458,7 @@ afar__unpack(afar__session *session, const afar__list *first, const afar__list *
 void
 afar__unpack_done(afar__session *session);
 
-/* ---- session_methods.c ---- */
+/* ---- methods.c ---- */
 
 void
 afar__read_method(afar__session *session, const afar__frame_method *method);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/session_parts.h"
+#include "runtime/session/parts.h"
 
 /* What is copied behind the struct. */
 struct parts {

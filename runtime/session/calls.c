@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/session_parts.h"
+#include "runtime/session/parts.h"
 
 /* A handle: the generation, whose it is, the id. */
 enum { HANDLE_ID_BITS = 24, HANDLE_BITS = 25 };

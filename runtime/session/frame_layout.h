@@ -1,12 +1,12 @@
-#ifndef AFAR_RUNTIME_FRAME_LAYOUT_H
-#define AFAR_RUNTIME_FRAME_LAYOUT_H
+#ifndef AFAR_RUNTIME_SESSION_FRAME_LAYOUT_H
+#define AFAR_RUNTIME_SESSION_FRAME_LAYOUT_H
 
 /* How the messages of session.proto lie in the structs of frame.h: what reading and writing have in
- * common.  Private to runtime/frame_*.c and their tests. */
+ * common.  Private to runtime/session/frame_*.c and their tests. */
 
 #include <stddef.h>
 
-#include "runtime/frame.h"
+#include "runtime/session/frame.h"
 
 typedef enum afar__form {
     AFAR__FORM_UINT32,  /* uint32_t; an enum of the protocol as well */

@@ -3,7 +3,7 @@
  *
  * Any thread. */
 
-#include "runtime/frame_layout.h"
+#include "runtime/session/frame_layout.h"
 #include "runtime/utf8.h"
 
 /* ---- values ---- */

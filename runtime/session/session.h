@@ -1,5 +1,5 @@
-#ifndef AFAR_RUNTIME_SESSION_H
-#define AFAR_RUNTIME_SESSION_H
+#ifndef AFAR_RUNTIME_SESSION_SESSION_H
+#define AFAR_RUNTIME_SESSION_SESSION_H
 
 /* One side of a session, as idl/afar/session.proto has it: bytes in, events out; acts in, bytes
  * out.  No input or output, no thread, no clock and no callback: a session is a struct that its

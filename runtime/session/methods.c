@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/session_parts.h"
+#include "runtime/session/parts.h"
 
 static uint32_t
 hash_of(const char *path, size_t length)

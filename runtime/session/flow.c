@@ -21,7 +21,7 @@
 #include <string.h>
 
 #include "runtime/clock.h"
-#include "runtime/session_parts.h"
+#include "runtime/session/parts.h"
 
 /* ---- queues ---- */
 

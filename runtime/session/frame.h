@@ -1,5 +1,5 @@
-#ifndef AFAR_RUNTIME_FRAME_H
-#define AFAR_RUNTIME_FRAME_H
+#ifndef AFAR_RUNTIME_SESSION_FRAME_H
+#define AFAR_RUNTIME_SESSION_FRAME_H
 
 /* Frames of sessions: the messages of afar/session.proto as structs, read from bytes and
  * written to bytes.  session.proto says what they mean.

@@ -10,12 +10,12 @@
  *
  * Any thread; a reader belongs to one. */
 
-#include "runtime/frame.h"
+#include "runtime/session/frame.h"
 
 #include <endian.h>
 #include <string.h>
 
-#include "runtime/frame_layout.h"
+#include "runtime/session/frame_layout.h"
 #include "runtime/wire.h"
 
 /* One item of any list. */

@@ -1,0 +1,26 @@
+#ifndef AFAR_RUNTIME_REFS_H
+#define AFAR_RUNTIME_REFS_H
+
+/* The references in a message: finding them.  A message belongs to one thread at a time. */
+
+#include <afar/ref.h>
+
+#include "runtime/arena.h"
+
+/* Called for one reference of a message; `interface` is that of its field. */
+typedef afar_code (*afar__ref_fn)(void *arg, Afar__Ref *ref, const afar_interface *interface,
+                                  afar_error *err);
+
+/* Calls `fn` for each reference that is set, in the order of the fields, from the outside in
+ * and depth first, until it fails.  `refs` may be NULL: then there are none.  Does not use
+ * the stack for what a peer nests beyond the limits of a message. */
+AFAR_MUST_USE afar_code
+afar__refs_each(const afar_refs *refs, const ProtobufCMessage *message, afar__ref_fn fn, void *arg,
+                afar_error *err);
+
+/* Gives a received reference its object, which the arena closes when it is reset or freed,
+ * also when this fails: RESOURCE_EXHAUSTED without memory. */
+AFAR_MUST_USE afar_code
+afar__ref_attach(Afar__Ref *ref, afar_object *object, afar__arena *arena, afar_error *err);
+
+#endif
