@@ -24,7 +24,12 @@
  * one would.  So with many connections a second look before the first yield is worth
  * more than the yield (a tenth more calls with 64 connections), and with one it is lost (a
  * tenth of a round trip where both sides share a CPU).  It is taken while it finds
- * events now and then, and tried from time to time when it does not. */
+ * events now and then, and tried from time to time when it does not.
+ *
+ * The leader rings the timers, too.  It looks at them once before it takes an event, since a
+ * busy core would else keep it from them, and between polls; and it blocks no longer than until
+ * the first one.  What rang counts as an event: a caller looks whether it was for it, and a
+ * library thread runs what it asked for. */
 
 #include "runtime/lead.h"
 
@@ -33,12 +38,14 @@
 
 #include "runtime/clock.h"
 #include "runtime/core.h"
+#include "runtime/timer.h"
 
 #define IN_USER 1u
 #define IS_LIBRARY 2u
 
 #define WINDOW_MAX (300 * AFAR__MICROSECOND)
 #define WINDOW_MIN (2 * AFAR__MICROSECOND)
+#define AWAKE INT64_MIN
 #define VAIN_MOST 8   /* second looks that find nothing, before they stop */
 #define VAIN_EVERY 32 /* of the chances is tried then */
 
@@ -46,6 +53,7 @@ static _Atomic(uintptr_t) holder;
 static atomic_uint epoch;
 static _Atomic(int64_t) window = 50 * AFAR__MICROSECOND;
 static atomic_uint in_vain; /* chances of a second look since one found an event */
+static _Atomic(int64_t) sleeps_until = AWAKE;
 
 static void
 changed(void)
@@ -138,13 +146,54 @@ looks_again(void)
     return chances < VAIN_MOST || chances % VAIN_EVERY == 0;
 }
 
+/* ---- timers ---- */
+
+void
+afar__lead_hurry(int64_t when)
+{
+    if (when < atomic_load(&sleeps_until))
+        afar__core_kick();
+}
+
+static bool
+ring_due(int64_t now)
+{
+    if (now < afar__timer_next())
+        return false;
+    afar__timer_run(now);
+    return true;
+}
+
+bool
+afar__lead_ring(void)
+{
+    return afar__timer_next() != AFAR__NEVER && ring_due(afar__now());
+}
+
+/* ---- polling ---- */
+
+/* Sleeps in the core until the deadline or the first timer, unless that is over already. */
+static bool
+sleep_in_core(int64_t now, int64_t deadline, afar__event *ret_event)
+{
+    int64_t first = afar__timer_next();
+    int64_t until = first < deadline ? first : deadline;
+    bool got;
+
+    atomic_store(&sleeps_until, until);
+    got = now < until && afar__timer_next() >= until && afar__core_next(until, ret_event);
+    atomic_store(&sleeps_until, AWAKE);
+    return got;
+}
+
 afar__polled
 afar__lead_poll(int64_t deadline, bool (*stop)(void *arg), void *arg,
                 void (*block)(void *arg, bool blocked))
 {
     int64_t limit = atomic_load_explicit(&window, memory_order_relaxed);
-    int64_t start = 0, now;
+    int64_t start = 0, now, slept;
     afar__event event;
+    bool rang = afar__lead_ring();
     bool again = false, got;
 
     for (;;) {
@@ -156,9 +205,11 @@ afar__lead_poll(int64_t deadline, bool (*stop)(void *arg), void *arg,
             afar__core_dispatch(event);
             return AFAR__POLLED_EVENT;
         }
-        if (stop(arg))
-            return AFAR__POLLED_NOTHING;
+        if (rang || stop(arg))
+            return rang ? AFAR__POLLED_EVENT : AFAR__POLLED_NOTHING;
         now = afar__now();
+        if (ring_due(now))
+            return AFAR__POLLED_EVENT;
         if (now >= deadline)
             return AFAR__POLLED_NOTHING;
         again = start == 0 && looks_again();
@@ -170,11 +221,11 @@ afar__lead_poll(int64_t deadline, bool (*stop)(void *arg), void *arg,
             sched_yield();
     }
     block(arg, true);
-    got = !stop(arg) && afar__core_next(deadline, &event);
+    got = !stop(arg) && sleep_in_core(now, deadline, &event);
     block(arg, false);
-    set_window(afar__now() - now < WINDOW_MAX ? limit * 2 : limit / 2);
-    if (!got)
-        return AFAR__POLLED_NOTHING;
-    afar__core_dispatch(event);
-    return AFAR__POLLED_EVENT;
+    slept = afar__now() - now;
+    set_window(slept < WINDOW_MAX ? limit * 2 : limit / 2);
+    if (got)
+        afar__core_dispatch(event);
+    return got || ring_due(now + slept) ? AFAR__POLLED_EVENT : AFAR__POLLED_NOTHING;
 }

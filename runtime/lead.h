@@ -43,16 +43,25 @@ unsigned
 afar__lead_epoch(void);
 
 typedef enum afar__polled {
-    AFAR__POLLED_EVENT,   /* one event was dispatched */
-    AFAR__POLLED_NOTHING, /* none came until the deadline, or the poll was broken off */
+    AFAR__POLLED_EVENT,   /* one event was dispatched, or a timer rang, or both */
+    AFAR__POLLED_NOTHING, /* nothing came until the deadline, or the poll was broken off */
 } afar__polled;
 
-/* Takes and dispatches one event, as the leader: polls and yields for a while,
- * then blocks until `deadline`.  `stop` is looked at between polls and ends the
- * wait; once the leader blocks, afar__core_kick does. `blocked` is set
- * while it does, so that others know when to kick. */
+/* Takes and dispatches one event, as the leader, and rings the timers that are due: polls and
+ * yields for a while, then blocks until `deadline` or the first timer.  `stop` is looked at
+ * between polls and ends the wait; once the leader blocks, afar__core_kick does. `blocked`
+ * is set while it does, so that others know when to kick. */
 afar__polled
 afar__lead_poll(int64_t deadline, bool (*stop)(void *arg), void *arg,
                 void (*block)(void *arg, bool blocked));
+
+/* Rings the timers that are due, as the leader.  False if none was. */
+bool
+afar__lead_ring(void);
+
+/* The first timer rings at `when` now: a leader that would sleep longer is kicked.  Any
+ * thread; the engine is held. */
+void
+afar__lead_hurry(int64_t when);
 
 #endif

@@ -2,7 +2,10 @@
 #define AFAR_RUNTIME_TIMER_H
 
 /* Timers of the library.  Whoever polls the core looks at them as well, so they ring while
- * somebody polls: as long as the engine has background work (engine.h) or a caller waits. */
+ * somebody polls: as long as the engine has background work (engine.h) or a caller waits.  None
+ * rings early; one may ring late by a millisecond or two, since that is how the core sleeps.
+ *
+ * Who has a timer set holds the engine, and clears it before that ends. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,8 +19,8 @@ struct afar__timer {
     afar__timer *child, *next, **link; /* a pairing heap; link is NULL while it is not set */
 };
 
-/* Sets it, or moves it.  Any thread, any lock may be held that `ring` does not take while it holds
- * none.  Does not fail. */
+/* Sets it, or moves it; INT64_MAX: it never rings.  Any thread, with any lock held: the ring runs
+ * later.  Does not fail. */
 void
 afar__timer_set(afar__timer *timer, int64_t when);
 
@@ -30,7 +33,8 @@ afar__timer_clear(afar__timer *timer);
 int64_t
 afar__timer_next(void);
 
-/* Rings what is due.  The leader only (lead.h). */
+/* Rings what is due, the earliest first.  What a ring sets waits for the next run, even if it is
+ * due.  The leader only (lead.h). */
 void
 afar__timer_run(int64_t now);
 

@@ -218,6 +218,7 @@ afar__glance(void)
     found = afar__core_next(0, &event);
     if (found)
         afar__core_dispatch(event);
+    (void)afar__lead_ring();
     afar__lead_release(afar__engine_self());
     afar__engine_lead_opened();
     return found;
