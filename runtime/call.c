@@ -9,6 +9,9 @@
  * References: one until it is finished, one while the handler runs, one of each
  * thing the transport has under way, one of a queued cancel callback.
  *
+ * Calls made in a handler are its children, if their transport does not know of that itself:
+ * they are cancelled with it and when it is finished.
+ *
  * A handler is alone with `error`, the arena and the metadata that goes out; after
  * a defer, whoever finishes is. */
 
@@ -44,6 +47,7 @@ afar__call_init(afar_call *call)
     pthread_mutex_init(&call->lock, NULL);
     call->deferred = call->finished = call->told = false;
     call->on_cancelled = NULL;
+    call->children = NULL;
     atomic_init(&call->id, 0);
     call->chain_length = 0;
     call->has_turn = call->paused = false;
@@ -92,6 +96,59 @@ uint64_t
 afar__call_id_if_any(const afar_call *call)
 {
     return atomic_load(&((afar_call *)call)->id);
+}
+
+/* ---- children ---- */
+
+static void
+leave_locked(afar__child *child)
+{
+    *child->link = child->next;
+    if (child->next)
+        child->next->link = child->link;
+    child->link = NULL;
+}
+
+/* Under the lock, so that nobody disowns a child in the middle of it.  The child may be
+ * gone as soon as the lock is let go. */
+static void
+cancel_children_locked(afar_call *call)
+{
+    while (call->children) {
+        afar__child *child = call->children;
+
+        leave_locked(child);
+        child->cancel(child);
+    }
+}
+
+bool
+afar__call_adopt(afar_call *parent, afar__child *child)
+{
+    bool adopted;
+
+    if (!atomic_load(&parent->watched))
+        parent->ops->watch(parent);
+    pthread_mutex_lock(&parent->lock);
+    adopted = !parent->finished && !atomic_load(&parent->cancelled);
+    if (adopted) {
+        child->next = parent->children;
+        child->link = &parent->children;
+        if (child->next)
+            child->next->link = &child->next;
+        parent->children = child;
+    }
+    pthread_mutex_unlock(&parent->lock);
+    return adopted;
+}
+
+void
+afar__call_disown(afar_call *parent, afar__child *child)
+{
+    pthread_mutex_lock(&parent->lock);
+    if (child->link)
+        leave_locked(child);
+    pthread_mutex_unlock(&parent->lock);
 }
 
 /* ---- answering ---- */
@@ -148,7 +205,15 @@ afar_call_strdup(afar_call *call, const char *string)
     return afar__arena_strdup(call->arena, string);
 }
 
-/* The reply or the error goes out.  Once, by whoever set `finished`. */
+static void
+end_locked(afar_call *call)
+{
+    call->finished = true;
+    call->told = true;
+    cancel_children_locked(call);
+}
+
+/* The reply or the error goes out.  Once, by whoever ended the call. */
 static void
 conclude(afar_call *call, afar_code code, bool returned)
 {
@@ -174,8 +239,7 @@ void
 afar__call_refuse(afar_call *call)
 {
     pthread_mutex_lock(&call->lock);
-    call->finished = true;
-    call->told = true;
+    end_locked(call);
     pthread_mutex_unlock(&call->lock);
     conclude(call, call->error.code, true);
 }
@@ -196,10 +260,8 @@ afar__call_returned(afar_call *call, afar_code code)
 
     pthread_mutex_lock(&call->lock);
     conclude_now = !call->finished && (!call->deferred || code != AFAR_OK);
-    if (conclude_now) {
-        call->finished = true;
-        call->told = true;
-    }
+    if (conclude_now)
+        end_locked(call);
     pthread_mutex_unlock(&call->lock);
     if (conclude_now)
         conclude(call, code, true);
@@ -226,8 +288,7 @@ afar_call_finish(afar_call *call, afar_code code)
     if (!call->deferred || call->finished)
         afar__misuse("afar_call_finish: the call of %s was %s", call->method->path,
                      call->finished ? "finished before" : "not deferred");
-    call->finished = true;
-    call->told = true;
+    end_locked(call);
     pthread_mutex_unlock(&call->lock);
     conclude(call, code, false);
 }
@@ -263,6 +324,7 @@ afar__call_cancel(afar_call *call)
     pthread_mutex_lock(&call->lock);
     if (!atomic_exchange(&call->cancelled, true) && call->on_cancelled && !call->told)
         tell_locked(call);
+    cancel_children_locked(call);
     pthread_mutex_unlock(&call->lock);
 }
 

@@ -34,6 +34,16 @@ typedef struct afar__call_ops {
     void (*free)(afar_call *call);
 } afar__call_ops;
 
+/* A call that was made in the handler of another, and is cancelled with that one and when
+ * that one ends.  Its maker embeds this, zero at first. */
+typedef struct afar__child afar__child;
+struct afar__child {
+    /* Runs once at most, under the lock of the parent: it calls none of the functions here
+     * on that one, and whatever lock it takes must not be held while they are called. */
+    void (*cancel)(afar__child *child);
+    afar__child *next, **link; /* guarded by the parent's lock; link is NULL: has none */
+};
+
 struct afar_call {
     /* the transport's */
     const afar__call_ops *ops;
@@ -58,6 +68,7 @@ struct afar_call {
     void (*on_cancelled)(afar_call *call, void *arg);
     void *on_cancelled_arg;
     afar__task cancel_task;
+    afar__child *children; /* none once it is cancelled or finished */
 
     _Atomic(uint64_t) id;        /* 0: none was needed yet */
     uint64_t chain[AFAR__CHAIN]; /* the ids of the calls it descends from, oldest first */
@@ -94,9 +105,20 @@ afar__call_ref(afar_call *call);
 void
 afar__call_unref(afar_call *call);
 
-/* The caller gave up. */
+/* The caller gave up.  Cancels the children, too. */
 void
 afar__call_cancel(afar_call *call);
+
+/* From now on the parent cancels the child, perhaps before this returns.  False if the
+ * parent was cancelled or is over: then the maker has to do it at once.  The maker keeps a
+ * reference to the parent until it has disowned the child. */
+bool
+afar__call_adopt(afar_call *parent, afar__child *child);
+
+/* The child has ended: when this returns, `cancel` does not run and never will.  Allowed
+ * for a child that was cancelled, that was not adopted, or that was disowned before. */
+void
+afar__call_disown(afar_call *parent, afar__child *child);
 
 /* The handler returned. */
 void
