@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "idl/cname.h"
+
 void
 emit_head(idl_writer *writer, const idl_file *file)
 {
@@ -121,6 +123,21 @@ needs_include(const idl_file *file, size_t index)
         return true;
     return (import->message_count || import->enum_count) &&
            (file->is_public[index] || file_uses(file, import));
+}
+
+bool
+is_in_library(const idl_file *file)
+{
+    return !strcmp(file->name, "afar/ref.proto");
+}
+
+void
+emit_include(idl_writer *writer, const idl_file *file, const char *ending)
+{
+    const char *stem = cname_stem(writer->pool, file->name);
+
+    write_format(writer, is_in_library(file) ? "#include <%s.%s>\n" : "#include \"%s.%s\"\n", stem,
+                 ending);
 }
 
 static bool

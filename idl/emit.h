@@ -77,6 +77,14 @@ is_about_options(const idl_file *file);
 bool
 needs_include(const idl_file *file, size_t index);
 
+/* Whether libafar has the code of the file's messages. */
+bool
+is_in_library(const idl_file *file);
+
+/* Includes a header of the file: "pb-c.h" or "afar.h". */
+void
+emit_include(idl_writer *writer, const idl_file *file, const char *ending);
+
 /* Whether a message of the file is an error. */
 bool
 has_errors(const idl_file *file);

@@ -4,7 +4,8 @@
  * Names, members and their order are protobuf-c's ABI, so that code written for
  * its compiler builds unchanged, and the table that x.pb-c.c holds fits.  The
  * order of a struct: its fields as in the .proto file without those in a oneof,
- * then for each oneof its case and its union.  One thread. */
+ * then for each oneof its case and its union.  Last, in an afar.Ref alone, what is
+ * not on the wire and in no table: the object it stands for.  One thread. */
 
 #include "idl/cname.h"
 #include "idl/emit.h"
@@ -94,6 +95,9 @@ write_struct(idl_writer *writer, const idl_message *message)
             write_member(writer, 4, &message->fields[i]);
     for (size_t i = 0; i < message->oneof_count; i++)
         write_union(writer, &message->oneofs[i]);
+    if (message->is_reference)
+        write_text(writer,
+                   "    struct afar_object *handle; /* what it stands for; never travels */\n");
     write_text(writer, "};\n\n");
 }
 
@@ -147,6 +151,8 @@ write_init(idl_writer *writer, const idl_message *message)
         list_add(&values, "%s__NOT_SET", message->oneofs[i].upper);
         list_add(&values, "%s", zero_union(pool, &message->oneofs[i]));
     }
+    if (message->is_reference)
+        list_add(&values, "NULL");
     write_format(writer, "#define %s__INIT \\\n    { ", message->upper);
     write_macro_list(writer, &values, 6, " }\n\n");
 }
@@ -213,8 +219,7 @@ write_includes(idl_writer *writer, const idl_file *file)
     for (size_t i = 0; i < file->import_count; i++) {
         if (!needs_include(file, i))
             continue;
-        write_format(writer, "#include \"%s.pb-c.h\"\n",
-                     cname_stem(writer->pool, file->imports[i]->name));
+        emit_include(writer, file->imports[i], "pb-c.h");
         any = true;
     }
     write_text(writer, any ? "\n" : "");

@@ -190,6 +190,7 @@ declare_message(idl_builder *builder, const Google__Protobuf__DescriptorProto *s
     made->comments = places_comments(builder->places, &outer->path);
     made->position = places_name(builder->places, &outer->path);
     read_message_options(source, outer, builder, made);
+    made->is_reference = !strcmp(made->full_name, "afar.Ref");
     declare_type(builder, made->full_name, (idl_type){ made, NULL });
     declare_nested(builder, source, outer, made);
 }

@@ -87,6 +87,7 @@ struct idl_message {
     bool has_pack; /* ... and `__pack` and its like */
     bool is_error; /* afar.error */
     bool is_map_entry;
+    bool is_reference; /* afar.Ref: its struct has a member that does not travel */
     idl_comments comments;
     idl_position position;
 };

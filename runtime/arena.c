@@ -9,6 +9,9 @@
  * Invariants: `at` and `end` are multiples of 16; every block in `blocks` came
  * from malloc; the first chunk is not among them, since it is part of the arena.
  *
+ * What is to be done at the end is a list of pieces.  It is done before any memory is
+ * given back, for those pieces and what they speak of are among it.
+ *
  * An overrun inside a chunk is invisible to the allocator's checks.  So under
  * AddressSanitizer everything that is not handed out is poisoned, and pieces have
  * 16 poisoned bytes between them.
@@ -19,7 +22,6 @@
 #include "runtime/arena.h"
 
 #include <stdalign.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,10 +50,18 @@
 /* Sizes above this are refused before anything is added to them. */
 #define TOO_LARGE (SIZE_MAX / 4)
 
+/* What is done at the end; a piece of the arena. */
+typedef struct ending {
+    struct ending *next;
+    void (*fn)(void *arg);
+    void *arg;
+} ending;
+
 struct afar__arena {
     char *at;            /* the next piece begins here */
     char *end;           /* of the chunk that pieces are cut from */
     afar__block *blocks; /* newest first */
+    ending *endings;     /* newest first */
     size_t first_size;   /* of the first chunk */
     size_t next_size;    /* of the chunk to come */
     alignas(16) char first[];
@@ -82,6 +92,7 @@ start_over(afar__arena *arena)
     arena->at = arena->first;
     arena->end = arena->first + arena->first_size;
     arena->blocks = NULL;
+    arena->endings = NULL;
     arena->next_size = arena->first_size > SMALLEST ? arena->first_size : SMALLEST;
     if (arena->next_size > LARGEST)
         arena->next_size = LARGEST;
@@ -185,6 +196,29 @@ afar__arena_adopt(afar__arena *arena, afar__block *block)
     arena->blocks = block;
 }
 
+bool
+afar__arena_at_end(afar__arena *arena, void (*fn)(void *arg), void *arg)
+{
+    ending *made = afar__arena_alloc(arena, sizeof *made);
+
+    if (!made)
+        return false;
+    *made = (ending){ arena->endings, fn, arg };
+    arena->endings = made;
+    return true;
+}
+
+static void
+end_all(afar__arena *arena)
+{
+    while (arena->endings) {
+        ending *newest = arena->endings;
+
+        arena->endings = newest->next;
+        newest->fn(newest->arg);
+    }
+}
+
 static void
 free_blocks(afar__arena *arena)
 {
@@ -199,6 +233,7 @@ free_blocks(afar__arena *arena)
 void
 afar__arena_reset(afar__arena *arena)
 {
+    end_all(arena);
     free_blocks(arena);
     start_over(arena);
 }
@@ -208,6 +243,7 @@ afar__arena_free(afar__arena *arena)
 {
     if (!arena)
         return;
+    end_all(arena);
     free_blocks(arena);
     free(arena);
 }

@@ -5,6 +5,7 @@
  * cut one behind the other.  Every piece is aligned to 16 bytes.  An arena
  * belongs to one thread at a time. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <afar/api.h>
@@ -41,6 +42,12 @@ afar__arena_memdup(afar__arena *arena, const void *data, size_t n);
 /* Gives a block that came from malloc to the arena, which frees it with the rest. */
 void
 afar__arena_adopt(afar__arena *arena, afar__block *block);
+
+/* Has `fn` called when the arena is reset or freed, while its pieces are still there; the
+ * newest first.  `fn` must not use the arena.  False when out of memory: then `fn` will
+ * not be called. */
+bool
+afar__arena_at_end(afar__arena *arena, void (*fn)(void *arg), void *arg);
 
 /* Takes every piece back and frees all but the first chunk, which is used again. */
 void

@@ -329,18 +329,32 @@ afar__message_init(const ProtobufCMessageDescriptor *type, afar__arena *arena)
     return message;
 }
 
+static struct head *
+head_of(void *message, const char *who)
+{
+    struct head *head = message; /* moved in front of it below */
+
+    head--;
+    if ((uintptr_t)message % alignof(max_align_t) != 0 || head->mark != (MARK ^ (uintptr_t)message))
+        afar__misuse("%s: %p did not come out of Afar, or was released before", who, message);
+    return head;
+}
+
+afar__arena *
+afar__message_arena(ProtobufCMessage *message)
+{
+    return head_of(message, "afar__message_arena")->arena;
+}
+
 void
 afar_message_free(void *message)
 {
-    struct head *head = message; /* moved in front of it below */
+    struct head *head;
     afar__arena *arena;
 
     if (!message)
         return;
-    head--;
-    if ((uintptr_t)message % alignof(max_align_t) != 0 || head->mark != (MARK ^ (uintptr_t)message))
-        afar__misuse("afar_message_free: %p did not come out of Afar, or was released before",
-                     message);
+    head = head_of(message, "afar_message_free");
     arena = head->arena;
     *(volatile uint64_t *)&head->mark = 0;
     afar__arena_free(arena);

@@ -32,6 +32,11 @@ AFAR_MUST_USE afar_code
 afar__decode_trusted(const ProtobufCMessageDescriptor *type, const uint8_t *data, size_t length,
                      ProtobufCMessage **ret_message, afar_error *err);
 
+/* The arena of a message of its own, for what is to end with the message.  Stops the program
+ * like afar_message_free. */
+afar__arena *
+afar__message_arena(ProtobufCMessage *message);
+
 /* A fresh message in an arena, for replies.  NULL when out of memory. */
 ProtobufCMessage *
 afar__message_init(const ProtobufCMessageDescriptor *type, afar__arena *arena);

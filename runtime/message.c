@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "runtime/decode.h"
+#include "runtime/refs.h"
 
 afar_code
 afar_message_unpack(const ProtobufCMessageDescriptor *type, const void *data, size_t length,
@@ -17,12 +18,14 @@ afar_message_unpack(const ProtobufCMessageDescriptor *type, const void *data, si
 }
 
 /* Packing does what reading undoes, so a copy is both in turn.  It trusts the
- * message as it is: no limits. */
+ * message as it is: no limits.  References go along beside it, for the objects they
+ * stand for are not in the bytes. */
 afar_code
 afar_message_copy(const ProtobufCMessage *message, ProtobufCMessage **ret_copy, afar_error *err)
 {
     size_t length;
     uint8_t *bytes;
+    ProtobufCMessage *copy = NULL;
     afar_code code;
 
     if (!protobuf_c_message_check(message))
@@ -37,7 +40,15 @@ afar_message_copy(const ProtobufCMessage *message, ProtobufCMessage **ret_copy, 
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "out of memory for a copy of %zu bytes",
                          length);
     protobuf_c_message_pack(message, bytes);
-    code = afar__decode_trusted(message->descriptor, bytes, length, ret_copy, err);
+    code = afar__decode_trusted(message->descriptor, bytes, length, &copy, err);
     free(bytes);
-    return code;
+    if (code)
+        return code;
+    code = afar__refs_copy(message, copy, afar__message_arena(copy), err);
+    if (code) {
+        afar_message_free(copy);
+        return code;
+    }
+    *ret_copy = copy;
+    return AFAR_OK;
 }

@@ -12,10 +12,16 @@ typedef afar_code (*afar__ref_fn)(void *arg, Afar__Ref *ref, const afar_interfac
                                   afar_error *err);
 
 /* Calls `fn` for each reference that is set, in the order of the fields, from the outside in
- * and depth first, until it fails.  `refs` may be NULL: then there are none.  Does not use
- * the stack for what a peer nests beyond the limits of a message. */
+ * and depth first, until it fails.  `refs` may be NULL: then there are none.  Messages
+ * within messages beyond what a peer would read are RESOURCE_EXHAUSTED. */
 AFAR_MUST_USE afar_code
 afar__refs_each(const afar_refs *refs, const ProtobufCMessage *message, afar__ref_fn fn, void *arg,
+                afar_error *err);
+
+/* Shares the objects that a message's references stand for with its copy, whose arena
+ * closes them; RESOURCE_EXHAUSTED without memory.  Goes as deep as the message does. */
+AFAR_MUST_USE afar_code
+afar__refs_copy(const ProtobufCMessage *message, ProtobufCMessage *copy, afar__arena *arena,
                 afar_error *err);
 
 /* Gives a received reference its object, which the arena closes when it is reset or freed,

@@ -2,7 +2,8 @@
  *
  * Everything is found through the descriptors, so any protobuf-c message can be
  * printed.  It is for debugging: a message that is only half filled is printed as far
- * as it goes, and a NULL pointer is an empty value.
+ * as it goes, and a NULL pointer is an empty value.  A reference is printed as what it
+ * stands for, and without its secrets.
  *
  * The text is counted as it is written; what does not fit is only counted.
  *
@@ -18,6 +19,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <afar/ref.h>
 
 #include "runtime/utf8.h"
 #include "runtime/wire.h"
@@ -333,10 +336,43 @@ print_unknown(struct printer *printer, const ProtobufCMessageUnknownField *field
 }
 
 static void
+print_text(struct printer *printer, const char *name, const char *text)
+{
+    put_indent(printer);
+    put_string(printer, name);
+    put_string(printer, ": ");
+    put_quoted(printer, (const uint8_t *)text, strlen(text), true);
+    put(printer, "\n", 1);
+}
+
+/* What it stands for, and where that is; the token is nobody's to read. */
+static void
+print_reference(struct printer *printer, const Afar__Ref *ref)
+{
+    const char *interface = ref->handle ? afar_object_interface(ref->handle)->name : ref->interface;
+
+    if (interface && *interface)
+        print_text(printer, "interface", interface);
+    if (ref->address && *ref->address) {
+        print_text(printer, "address", ref->address);
+    } else if (ref->handle || ref->index) {
+        put_indent(printer);
+        if (ref->handle)
+            put_string(printer, "address: here\n");
+        else
+            put_format(printer, "index: %" PRIu32 "\n", ref->index);
+    }
+}
+
+static void
 print_message(struct printer *printer, const ProtobufCMessage *message)
 {
     const ProtobufCMessageDescriptor *type = message->descriptor;
 
+    if (type == &afar__ref__descriptor) {
+        print_reference(printer, (const Afar__Ref *)message);
+        return;
+    }
     for (unsigned i = 0; type && i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
 

@@ -13,9 +13,9 @@ LIBRARIES = {"runtime": "libafar.so", "client": "libafar-client.so",
              "server": "libafar-server.so"}
 
 # Interfaces of our own that libafar comes with: the headers that the compiler wrote.
-OWN = ("names", "node")
-OWN_NAME = re.compile(r"afar_(names|node)_v1_|afar__(names|node)__v1__|"
-                      r"afar_file_afar_(names|node)_proto")
+OWN = ("names", "node", "ref")
+OWN_NAME = re.compile(r"afar_(names|node)_v1_|afar__(names|node)__v1__|afar__ref__|"
+                      r"afar_file_afar_(names|node|ref)_proto")
 
 # A comment, or a declaration of a function with AFAR_API.
 ITEM = re.compile(r"/\*.*?\*/|^AFAR_API\b[^;{]*?\b(afar_\w+)\([^;{]*;", re.DOTALL | re.MULTILINE)
