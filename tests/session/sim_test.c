@@ -4,13 +4,15 @@
  *     AFAR_SEED=1234 bin/session_sim_test worlds_hold     runs that seed alone
  *     AFAR_SEEDS=1000000 CHECK_TIMEOUT=36000 bin/session_sim_test worlds_hold
  *
- * sim/world.h says what a world is, sim/plant.h which mistakes are planted to see that the model
+ * sim/hostile.h says what the other run is, of one session with a peer that breaks the rules,
+ * sim/world.h what a world is, sim/plant.h which mistakes are planted to see that the model
  * sees them. */
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "check.h"
+#include "sim/hostile.h"
 #include "sim/world.h"
 
 #define SEEDS 1000
@@ -23,17 +25,34 @@ from_environment(const char *name, uint64_t usual)
     return text ? strtoull(text, NULL, 10) : usual;
 }
 
-TEST(worlds_hold)
+/* Runs all seeds that are asked for. */
+static void
+run_seeds(const char *test, bool (*run)(uint64_t seed, char ret_wrong[320]))
 {
     uint64_t first = from_environment("AFAR_SEED", 0);
     uint64_t count = getenv("AFAR_SEED") ? 1 : from_environment("AFAR_SEEDS", SEEDS);
     char wrong[320];
 
     for (uint64_t seed = first; seed < first + count; seed++)
-        if (!sim_run(seed, PLANT_NONE, wrong))
-            check_fail(__FILE__, __LINE__,
-                       "seed %llu: %s (AFAR_SEED=%llu session_sim_test worlds_hold)",
-                       (unsigned long long)seed, wrong, (unsigned long long)seed);
+        if (!run(seed, wrong))
+            check_fail(__FILE__, __LINE__, "seed %llu: %s (AFAR_SEED=%llu session_sim_test %s)",
+                       (unsigned long long)seed, wrong, (unsigned long long)seed, test);
+}
+
+static bool
+run_world(uint64_t seed, char ret_wrong[320])
+{
+    return sim_run(seed, PLANT_NONE, ret_wrong);
+}
+
+TEST(worlds_hold)
+{
+    run_seeds("worlds_hold", run_world);
+}
+
+TEST(hostile_peers_do_no_harm)
+{
+    run_seeds("hostile_peers_do_no_harm", hostile_run);
 }
 
 /* Each mistake is seen within the seeds of the quick tier. */

@@ -6,9 +6,9 @@
 
 #include "world.h"
 
-static const char *const paths[SIM_METHODS] = { "/sim.Thing/Ask",   "/sim.Thing/Gather",
-                                                "/sim.Thing/List",  "/sim.Thing/Talk",
-                                                "/sim.Other/Tell",  "/sim.Other/AskToo" };
+static const char *const paths[SIM_METHODS] = { "/sim.Thing/Ask",  "/sim.Thing/Gather",
+                                                "/sim.Thing/List", "/sim.Thing/Talk",
+                                                "/sim.Other/Tell", "/sim.Other/AskToo" };
 
 const char *
 sim_method_path(unsigned method)
@@ -97,6 +97,17 @@ must_reply(const struct sim_node *node, const struct sim_call *call)
     return !is_ours(node, call) && call->called && !call->replied;
 }
 
+uint32_t
+sim_some_import(struct sim_node *node)
+{
+    uint32_t first = sim_below(node->world, SIM_IMPORTS);
+
+    for (uint32_t i = 0; i < SIM_IMPORTS; i++)
+        if (node->imports[(first + i) % SIM_IMPORTS].count > 0)
+            return (first + i) % SIM_IMPORTS;
+    return 0;
+}
+
 /* ---- calls ---- */
 
 static bool
@@ -108,8 +119,8 @@ choose_target(struct sim_node *node, struct sim_call *call)
     target->kind = (afar__session_target_kind)sim_below(world, 3);
     switch (target->kind) {
     case AFAR__SESSION_OBJECT:
-        target->import = 1 + sim_below(world, SIM_IMPORTS / 8);
-        if (node->imports[target->import].count == 0)
+        target->import = sim_some_import(node);
+        if (target->import == 0)
             return false;
         call->object = node->imports[target->import].object;
         return true;
@@ -132,8 +143,8 @@ choose_target(struct sim_node *node, struct sim_call *call)
 static void
 check_refusal(struct sim_node *node, const char *act, afar_code code)
 {
-    bool expected = code == AFAR_RESOURCE_EXHAUSTED || (code == AFAR_UNAVAILABLE &&
-                    (!node->opened || !node->world->healthy));
+    bool expected = code == AFAR_RESOURCE_EXHAUSTED ||
+                    (code == AFAR_UNAVAILABLE && (!node->opened || !node->world->healthy));
 
     if (!expected)
         sim_wrong(node->world, "%s fails with %d", act, (int)code);
@@ -229,6 +240,16 @@ end_stream(struct sim_node *node)
     afar__session_end(node->session, call->question);
 }
 
+/* The handle of a call that is over is that of the next one: a planted mistake. */
+static void
+cancel_another(struct sim_node *node, const struct sim_call *call)
+{
+    const struct sim_call *other = call->returned ? find(node, is_open) : NULL;
+
+    if (other && plant_reuses_handle(&node->plant))
+        afar__session_cancel(node->session, other->question);
+}
+
 /* Now and then of one that is over, which does nothing. */
 static void
 cancel(struct sim_node *node)
@@ -237,6 +258,7 @@ cancel(struct sim_node *node)
 
     if (!call)
         return;
+    cancel_another(node, call);
     call->cancelled = true;
     afar__session_cancel(node->session, call->question);
 }
@@ -345,12 +367,12 @@ release_some(struct sim_node *node, uint32_t import, uint32_t count)
 static void
 release(struct sim_node *node)
 {
-    uint32_t import = 1 + sim_below(node->world, SIM_IMPORTS / 8);
+    uint32_t import = sim_some_import(node);
     uint32_t count = node->imports[import].count;
 
-    if (count > 0)
-        release_some(node, import, sim_chance(node->world, 2) ? count
-                                                              : 1 + sim_below(node->world, count));
+    if (import > 0)
+        release_some(node, import,
+                     sim_chance(node->world, 2) ? count : 1 + sim_below(node->world, count));
 }
 
 static void
@@ -364,9 +386,29 @@ void
 sim_act(struct sim_node *node)
 {
     static void (*const acts[])(struct sim_node *) = {
-        make_call, make_call, make_call, make_call, send_item, send_item, send_item, send_item,
-        send_item, begin,     begin,     answer,    answer,    take,      take,      take,
-        take,      release,   release,   cancel,    end_stream, finish,   sleep_for_a_while,
+        make_call,
+        make_call,
+        make_call,
+        make_call,
+        send_item,
+        send_item,
+        send_item,
+        send_item,
+        send_item,
+        begin,
+        begin,
+        answer,
+        answer,
+        take,
+        take,
+        take,
+        take,
+        release,
+        release,
+        cancel,
+        end_stream,
+        finish,
+        sleep_for_a_while,
     };
 
     acts[sim_below(node->world, sizeof acts / sizeof acts[0])](node);

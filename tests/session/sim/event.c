@@ -54,8 +54,8 @@ check_order(struct sim_node *node, const struct sim_call *call)
 
     for (uint32_t i = call->number; i < world->call_count; i++)
         if (world->calls[i].called && same_target(call, &world->calls[i])) {
-            sim_wrong(node->world, "call %u arrives behind call %u, which is younger",
-                      call->number, world->calls[i].number);
+            sim_wrong(node->world, "call %u arrives behind call %u, which is younger", call->number,
+                      world->calls[i].number);
             return;
         }
 }
@@ -146,8 +146,8 @@ on_ended(struct sim_node *node, const afar__session_event *event)
     if (!call->ended || call->told_ended || call->replied)
         sim_wrong(node->world, "call %u ends twice, or never did", call->number);
     if (call->received[0] != call->sent[0])
-        sim_wrong(node->world, "call %u ends after %u of %u items", call->number,
-                  call->received[0], call->sent[0]);
+        sim_wrong(node->world, "call %u ends after %u of %u items", call->number, call->received[0],
+                  call->sent[0]);
     call->told_ended = true;
 }
 
@@ -264,11 +264,10 @@ static void
 check_user(struct sim_node *node, const afar__session_event *event)
 {
     const struct sim_call *call = event->user;
-    bool about_call = event->kind == AFAR__SESSION_ITEM || event->kind == AFAR__SESSION_ENDED ||
-                      event->kind == AFAR__SESSION_CANCELLED ||
-                      event->kind == AFAR__SESSION_FINISHED ||
-                      event->kind == AFAR__SESSION_RETURNED ||
-                      event->kind == AFAR__SESSION_WRITABLE;
+    bool about_call =
+        event->kind == AFAR__SESSION_ITEM || event->kind == AFAR__SESSION_ENDED ||
+        event->kind == AFAR__SESSION_CANCELLED || event->kind == AFAR__SESSION_FINISHED ||
+        event->kind == AFAR__SESSION_RETURNED || event->kind == AFAR__SESSION_WRITABLE;
 
     if (about_call &&
         (!call || (call->caller == node->index ? call->question : call->answer) != event->call))
@@ -281,10 +280,10 @@ void
 sim_event(struct sim_node *node, const afar__session_event *event)
 {
     static void (*const handlers[])(struct sim_node *, const afar__session_event *) = {
-        [AFAR__SESSION_CALLED] = on_called,       [AFAR__SESSION_ITEM] = on_item,
-        [AFAR__SESSION_ENDED] = on_ended,         [AFAR__SESSION_CANCELLED] = on_cancelled,
-        [AFAR__SESSION_FINISHED] = on_finished,   [AFAR__SESSION_RETURNED] = on_returned,
-        [AFAR__SESSION_RELEASED] = on_released,   [AFAR__SESSION_OVER] = on_over,
+        [AFAR__SESSION_CALLED] = on_called,     [AFAR__SESSION_ITEM] = on_item,
+        [AFAR__SESSION_ENDED] = on_ended,       [AFAR__SESSION_CANCELLED] = on_cancelled,
+        [AFAR__SESSION_FINISHED] = on_finished, [AFAR__SESSION_RETURNED] = on_returned,
+        [AFAR__SESSION_RELEASED] = on_released, [AFAR__SESSION_OVER] = on_over,
     };
 
     check_user(node, event);

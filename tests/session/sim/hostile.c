@@ -14,7 +14,8 @@
 #include "tests/runtime/random.h"
 
 #define FRAME(kind) AFAR__SESSION__V1__FRAME__KIND_##kind
-#define FRAMES 120
+#define COST(message) ((int64_t)protobuf_c_message_get_packed_size(&(message)->base) + 64)
+#define FRAMES 300
 #define IDS 8
 #define OPEN_MAX 1024 /* calls that the owner has to answer */
 #define WAITING_MAX 65536
@@ -31,18 +32,23 @@ struct hostile {
 
     /* What the peer knows. */
     uint32_t methods;
-    bool in_use[IDS + 1];  /* its own calls */
+    bool in_use[IDS + 1]; /* its own calls */
     bool kept[IDS + 1];
-    bool asked[IDS + 1];   /* ours, which it may answer */
+    bool asked[IDS + 1];         /* ours, which it may answer */
+    bool ended[IDS + 1];         /* its own, to which it sends no more Items */
+    int64_t credit;              /* of the session */
+    int64_t windows[2][IDS + 1]; /* Items of its calls, and of ours */
     uint64_t ping;
+    bool ping_open;
 
     /* What the owner knows. */
+    bool leaving; /* breaks the stream */
     bool passive; /* makes no calls: all memory is the peer's doing */
     afar__session_id open[OPEN_MAX];
     unsigned open_count;
     unsigned questions; /* ours without answer */
     int object;
-    bool out, opened, over, goodbye;
+    bool out, opened, over, remote, goodbye;
     char wrong[320];
 };
 
@@ -94,7 +100,8 @@ choose(struct hostile *hostile, const bool *set, bool wanted)
     uint32_t first = below(hostile, IDS);
 
     if (is_rude(hostile))
-        return below(hostile, 2) ? below(hostile, IDS + 4) : (uint32_t)random_next(&hostile->random);
+        return below(hostile, 2) ? below(hostile, IDS + 4)
+                                 : (uint32_t)random_next(&hostile->random);
     for (uint32_t i = 0; i < IDS; i++)
         if (set[1 + (first + i) % IDS] == wanted)
             return 1 + (first + i) % IDS;
@@ -104,7 +111,8 @@ choose(struct hostile *hostile, const bool *set, bool wanted)
 static ProtobufCBinaryData
 payload(struct hostile *hostile)
 {
-    size_t length = below(hostile, 16) ? below(hostile, 40) : below(hostile, 6000);
+    uint32_t most = hostile->limits.message_bytes + (is_rude(hostile) ? 1 : 0);
+    size_t length = below(hostile, below(hostile, 16) ? 40 : 6000) % (most + 1);
 
     return (ProtobufCBinaryData){ length, alloc(hostile, length + 1) };
 }
@@ -139,6 +147,8 @@ references(struct hostile *hostile, Afar__Session__V1__Reference ***ret_list)
 static bool
 make_method(struct hostile *hostile, frame *made)
 {
+    if (hostile->methods == hostile->limits.methods && !is_rude(hostile))
+        return false;
     made->kind_case = FRAME(METHOD);
     made->method = MAKE(hostile, Method, METHOD);
     made->method->number = is_rude(hostile) ? below(hostile, 20) : ++hostile->methods;
@@ -175,9 +185,13 @@ make_call(struct hostile *hostile, frame *made)
 
     if (hostile->methods == 0)
         return make_method(hostile, made);
+    if (hostile->credit <= 0 && !is_rude(hostile))
+        return false;
     made->kind_case = FRAME(CALL);
     made->call = call;
     call->id = choose(hostile, hostile->in_use, false);
+    if (call->id == 0 && !is_rude(hostile))
+        return false;
     call->method = is_rude(hostile) ? below(hostile, 20) : 1 + below(hostile, hostile->methods);
     call->timeout_us = below(hostile, 2) ? random_next(&hostile->random) : 0;
     call->n_chain = below(hostile, is_rude(hostile) ? 40 : 4);
@@ -188,10 +202,6 @@ make_call(struct hostile *hostile, frame *made)
     call->n_references = references(hostile, &call->references);
     call->keep = below(hostile, 2) != 0;
     call->oneway = below(hostile, 8) == 0;
-    if (call->id >= 1 && call->id <= IDS) {
-        hostile->in_use[call->id] = true;
-        hostile->kept[call->id] = call->keep;
-    }
     return true;
 }
 
@@ -220,6 +230,7 @@ static bool
 make_item(struct hostile *hostile, frame *made)
 {
     Afar__Session__V1__Item *item = MAKE(hostile, Item, ITEM);
+    bool fits;
 
     made->kind_case = FRAME(ITEM);
     made->item = item;
@@ -227,7 +238,10 @@ make_item(struct hostile *hostile, frame *made)
     item->call = choose(hostile, item->to_caller ? hostile->asked : hostile->in_use, true);
     item->payload = payload(hostile);
     item->n_references = references(hostile, &item->references);
-    return item->call != 0;
+    fits = hostile->credit > 0 && item->call >= 1 && item->call <= IDS &&
+           hostile->windows[item->to_caller != 0][item->call] > 0 &&
+           (item->to_caller || !hostile->ended[item->call]);
+    return fits || is_rude(hostile);
 }
 
 /* Frames that have little in them. */
@@ -253,7 +267,7 @@ make_small(struct hostile *hostile, frame *made)
         made->kind_case = FRAME(END);
         made->end = MAKE(hostile, End, END);
         made->end->call = id;
-        return id != 0 && below(hostile, 4) == 0;
+        return id != 0 && below(hostile, 4) == 0 && (id > IDS || !hostile->ended[id]);
     case 3:
         made->kind_case = FRAME(RELEASE);
         made->release = MAKE(hostile, Release, RELEASE);
@@ -264,14 +278,14 @@ make_small(struct hostile *hostile, frame *made)
         made->kind_case = FRAME(CREDIT);
         made->credit = MAKE(hostile, Credit, CREDIT);
         made->credit->call = below(hostile, 2) ? 0 : choose(hostile, hostile->asked, true);
-        made->credit->bytes = is_rude(hostile) ? (uint32_t)random_next(&hostile->random)
-                                               : below(hostile, 500);
+        made->credit->bytes =
+            is_rude(hostile) ? (uint32_t)random_next(&hostile->random) : below(hostile, 500);
         return true;
     case 5:
         made->kind_case = FRAME(PING);
         made->ping = MAKE(hostile, Ping, PING);
         made->ping->number = ++hostile->ping;
-        return true;
+        return !hostile->ping_open || is_rude(hostile);
     default:
         made->may_ignore = below(hostile, 2) != 0;
         return true;
@@ -303,11 +317,18 @@ make_frame(struct hostile *hostile, frame *made)
 
 /* ---- the owner of the session ---- */
 
+/* The object is out until the session says that it is not. */
+static void
+note_out(struct hostile *hostile)
+{
+    if (afar__session_exported(hostile->session, &hostile->object) > 0)
+        hostile->out = true;
+}
+
 static void
 reply_to(struct hostile *hostile, unsigned which)
 {
-    afar__session_reference reference = { .kind = AFAR__SESSION_OURS,
-                                          .object = &hostile->object };
+    afar__session_reference reference = { .kind = AFAR__SESSION_OURS, .object = &hostile->object };
     afar__session_reply reply = { .code = AFAR_OK };
 
     if (below(hostile, 4) == 0) {
@@ -318,15 +339,14 @@ reply_to(struct hostile *hostile, unsigned which)
         reply.reference_count = 1;
     }
     afar__session_return(hostile->session, hostile->open[which], &reply, NULL);
-    hostile->out = afar__session_exported(hostile->session, &hostile->object) > 0;
+    note_out(hostile);
     hostile->open[which] = hostile->open[--hostile->open_count];
 }
 
 static void
 ask(struct hostile *hostile)
 {
-    afar__session_reference reference = { .kind = AFAR__SESSION_OURS,
-                                          .object = &hostile->object };
+    afar__session_reference reference = { .kind = AFAR__SESSION_OURS, .object = &hostile->object };
     afar__session_request request = { .method = "/a.B/C", .deadline = INT64_MAX };
     afar__session_id call = 0;
 
@@ -338,7 +358,7 @@ ask(struct hostile *hostile)
     if (afar__session_call(hostile->session, &request, &call, NULL) != AFAR_OK)
         return;
     hostile->questions++;
-    hostile->out = afar__session_exported(hostile->session, &hostile->object) > 0;
+    note_out(hostile);
     if (below(hostile, 4) == 0)
         afar__session_cancel(hostile->session, call);
     if (below(hostile, 2) == 0)
@@ -353,6 +373,21 @@ on_returned(struct hostile *hostile, const afar__session_event *event)
         wrong(hostile, "a call returns that is not open");
     if (event->code == AFAR_OK && event->keep && below(hostile, 2))
         afar__session_finish(hostile->session, event->call);
+}
+
+/* What a peer does wrong ends in one of these ways. */
+static void
+on_over(struct hostile *hostile, const afar__session_event *event)
+{
+    bool fits = event->remote || hostile->leaving || event->reason == AFAR__SESSION_PROTOCOL ||
+                event->reason == AFAR__SESSION_LIMIT ||
+                (event->reason == AFAR__SESSION_VERSION && !hostile->opened);
+
+    if (!fits || (event->text.length == 0 && !event->remote))
+        wrong(hostile, "the session ends with %d: %.*s", (int)event->reason,
+              (int)event->text.length, (const char *)event->text.data);
+    hostile->over = true;
+    hostile->remote = event->remote;
 }
 
 static void
@@ -381,7 +416,8 @@ act_on(struct hostile *hostile, const afar__session_event *event)
             wrong(hostile, "an object is released that was not out");
         hostile->out = false;
     }
-    hostile->over |= event->kind == AFAR__SESSION_OVER;
+    if (event->kind == AFAR__SESSION_OVER)
+        on_over(hostile, event);
 }
 
 static void
@@ -406,8 +442,16 @@ learn(struct hostile *hostile, const frame *sent)
         if (sent->return_->call <= IDS && !hostile->kept[sent->return_->call])
             hostile->in_use[sent->return_->call] = false;
     }
-    if (sent->kind_case == FRAME(CALL) && sent->call->id <= IDS)
+    if (sent->kind_case == FRAME(CALL) && sent->call->id <= IDS) {
         hostile->asked[sent->call->id] = true;
+        hostile->windows[1][sent->call->id] = hostile->limits.window_bytes;
+    }
+    if (sent->kind_case == FRAME(CREDIT) && sent->credit->call == 0)
+        hostile->credit += sent->credit->bytes;
+    else if (sent->kind_case == FRAME(CREDIT) && sent->credit->call <= IDS)
+        hostile->windows[sent->credit->to_caller != 0][sent->credit->call] += sent->credit->bytes;
+    if (sent->kind_case == FRAME(PONG))
+        hostile->ping_open = false;
     hostile->goodbye |= sent->kind_case == FRAME(GOODBYE);
 }
 
@@ -429,6 +473,40 @@ write_all(struct hostile *hostile)
     }
 }
 
+/* What a peer notes of a frame that it sends. */
+static void
+note_sent(struct hostile *hostile, const frame *sent)
+{
+    if (sent->kind_case == FRAME(CALL)) {
+        hostile->credit -= COST(sent->call);
+        if (sent->call->id == 0 || sent->call->id > IDS)
+            return;
+        hostile->in_use[sent->call->id] = true;
+        hostile->kept[sent->call->id] = sent->call->keep;
+        hostile->ended[sent->call->id] = false;
+        hostile->windows[0][sent->call->id] = hostile->limits.window_bytes;
+    } else if (sent->kind_case == FRAME(ITEM)) {
+        hostile->credit -= COST(sent->item);
+        if (sent->item->call <= IDS)
+            hostile->windows[sent->item->to_caller != 0][sent->item->call] -= COST(sent->item);
+    } else if (sent->kind_case == FRAME(END) && sent->end->call <= IDS) {
+        hostile->ended[sent->end->call] = true;
+    } else if (sent->kind_case == FRAME(PING)) {
+        hostile->ping_open = true;
+    }
+}
+
+/* As it is sent, changed or not. */
+static void
+note_batch(struct hostile *hostile, const uint8_t *data, size_t length)
+{
+    Afar__Session__V1__Batch *batch = afar__session__v1__batch__unpack(NULL, length, data);
+
+    for (size_t i = 0; batch && i < batch->n_frames; i++)
+        note_sent(hostile, batch->frames[i]);
+    afar__session__v1__batch__free_unpacked(batch, NULL);
+}
+
 static void
 send(struct hostile *hostile, frame *made)
 {
@@ -446,6 +524,7 @@ send(struct hostile *hostile, frame *made)
     afar__session__v1__batch__pack(&batch, data);
     if (is_rude(hostile) && is_rude(hostile) && length > 0)
         data[below(hostile, (uint32_t)length)] ^= (uint8_t)(1 << below(hostile, 8));
+    note_batch(hostile, data, length);
     afar__session_receive(hostile->session, data, length, hostile->now);
     drain(hostile);
     free(data);
@@ -502,8 +581,10 @@ step(struct hostile *hostile)
 static void
 finish(struct hostile *hostile)
 {
-    bool by_itself = hostile->over;
+    bool by_itself = hostile->over && !hostile->remote;
 
+    write_all(hostile);
+    hostile->leaving = true;
     afar__session_broken(hostile->session, "the peer is gone");
     drain(hostile);
     while (hostile->open_count > 0)
@@ -535,6 +616,7 @@ hostile_run(uint64_t seed, char ret_wrong[320])
     options.limits.session_bytes = 1 + below(&hostile, 10000);
     options.limits.methods = 1 + below(&hostile, 20);
     hostile.limits = options.limits;
+    hostile.credit = options.limits.session_bytes;
     hostile.session = afar__session_open(&options);
     if (!hostile.arena || !hostile.session)
         abort();

@@ -6,8 +6,10 @@
 
 #include "world.h"
 
-/* Bytes 0 to 3: the call; 4 to 7: the sequence; 8: the part; 9: how many references. */
-#define HEAD 10
+/* Bytes 0 to 3: the call; 4 to 7: the sequence; 8: the part; 9: how many references; from 10 on:
+ * which. */
+#define REFERENCES 10
+#define HEAD (REFERENCES + SIM_REFERENCES)
 
 static uint8_t
 filling(const struct sim_call *call, uint32_t sequence, size_t at)
@@ -30,6 +32,13 @@ get32(const uint8_t *at)
     return value;
 }
 
+/* Which object it is: a byte that both sides understand.  Owner 2 is a third process. */
+static uint8_t
+label(const struct sim_object *object)
+{
+    return (uint8_t)(object ? object->owner * SIM_OBJECTS + (int)object->number : 2 * SIM_OBJECTS);
+}
+
 /* Some reference that the node has: of its own objects, of an import, of a third process. */
 static bool
 make_reference(struct sim_node *node, struct sim_payload *payload)
@@ -42,8 +51,8 @@ make_reference(struct sim_node *node, struct sim_payload *payload)
     memset(reference, 0, sizeof *reference);
     reference->kind = (afar__session_reference_kind)sim_below(world, 3);
     if (reference->kind == AFAR__SESSION_THEIRS) {
-        reference->import = 1 + sim_below(world, SIM_IMPORTS - 1);
-        if (node->imports[reference->import].count == 0)
+        reference->import = sim_some_import(node);
+        if (reference->import == 0)
             return false;
         object = node->imports[reference->import].object;
     }
@@ -53,11 +62,12 @@ make_reference(struct sim_node *node, struct sim_payload *payload)
         reference->address = (afar__session_span){ "grpc://third:1", 14 };
         reference->name = (afar__session_span){ "thing", 5 };
         snprintf(interface, 8, "third");
+        object = NULL;
     } else {
         snprintf(interface, 8, "o%d.%u", object->owner, object->number);
     }
     reference->interface = (afar__session_span){ interface, strlen(interface) };
-    payload->reference_count++;
+    payload->bytes[REFERENCES + payload->reference_count++] = label(object);
     return true;
 }
 
@@ -73,10 +83,12 @@ sim_payload_make(struct sim_node *node, const struct sim_call *call, char part, 
     ret_payload->length = 0;
     if (part == 'c' && sim_sends_stream(call, 0))
         return;
+    memset(ret_payload->bytes + REFERENCES, 0, SIM_REFERENCES);
     while (sim_chance(world, 2) && ret_payload->reference_count < SIM_REFERENCES)
         if (!make_reference(node, ret_payload))
             break;
-    ret_payload->length = HEAD + sim_below(world, sim_chance(world, 8) ? (unsigned)most - HEAD : 30);
+    ret_payload->length =
+        HEAD + sim_below(world, sim_chance(world, 8) ? (unsigned)most - HEAD : 30);
     put32(ret_payload->bytes, call->number);
     put32(ret_payload->bytes + 4, sequence);
     ret_payload->bytes[8] = (uint8_t)part;
@@ -91,45 +103,23 @@ sim_payload_went(struct sim_node *node, const struct sim_payload *payload)
     for (unsigned i = 0; i < payload->reference_count; i++) {
         struct sim_object *object = payload->references[i].object;
 
-        if (object)
-            object->out = afar__session_exported(node->session, object) > 0;
+        if (object && afar__session_exported(node->session, object) > 0)
+            object->out = true; /* false again when that is told */
     }
 }
 
-/* Is it the object that the sender meant? */
+/* One more reference to an object of the peer. */
 static void
-reference_arrived(struct sim_node *node, const afar__session_reference *reference)
+import_arrived(struct sim_node *node, const afar__session_reference *reference,
+               struct sim_object *object)
 {
     struct sim_world *world = node->world;
-    int owner = 0;
-    unsigned number = 0;
-    char interface[16] = "";
     struct sim_import *import = &node->imports[reference->import % SIM_IMPORTS];
-    struct sim_object *object;
 
-    if (reference->interface.length < sizeof interface)
-        memcpy(interface, reference->interface.data, reference->interface.length);
-    if (reference->kind == AFAR__SESSION_THIRD) {
-        if (strcmp(interface, "third") != 0 || reference->address.length != 14 ||
-            reference->name.length != 5)
-            sim_wrong(world, "a third process's object arrives as %s", interface);
-        return;
-    }
-    if (sscanf(interface, "o%d.%u", &owner, &number) != 2 || owner < 0 || owner > 1 ||
-        number >= SIM_OBJECTS) {
-        sim_wrong(world, "a reference arrives as '%s'", interface);
-        return;
-    }
-    object = &world->nodes[owner].objects[number];
-    if (reference->kind == AFAR__SESSION_OURS) {
-        if (reference->object != object)
-            sim_wrong(world, "object %s came home as another", interface);
-        return;
-    }
-    if (reference->import == 0 || reference->import >= SIM_IMPORTS || owner == node->index ||
+    if (reference->import == 0 || reference->import >= SIM_IMPORTS ||
         (import->count > 0 && import->object != object)) {
-        sim_wrong(world, "object %s arrives as import %u, which is another", interface,
-                  reference->import);
+        sim_wrong(world, "object %u of the peer arrives as import %u, which is another",
+                  object->number, reference->import);
         return;
     }
     if (afar__session_import_user(node->session, reference->import) !=
@@ -140,6 +130,35 @@ reference_arrived(struct sim_node *node, const afar__session_reference *referenc
     import->count++;
 }
 
+/* Is it the object that the sender meant? */
+static void
+reference_arrived(struct sim_node *node, const afar__session_reference *reference, uint8_t meant)
+{
+    struct sim_world *world = node->world;
+    unsigned owner = meant / SIM_OBJECTS, number = meant % SIM_OBJECTS;
+    afar__session_reference_kind kind = owner == 2                       ? AFAR__SESSION_THIRD
+                                        : owner == (unsigned)node->index ? AFAR__SESSION_OURS
+                                                                         : AFAR__SESSION_THEIRS;
+    char interface[8] = "third";
+    struct sim_object *object = owner < 2 ? &world->nodes[owner].objects[number] : NULL;
+
+    if (object)
+        snprintf(interface, sizeof interface, "o%u.%u", owner, number);
+    if (owner > 2 || reference->kind != kind || reference->interface.length != strlen(interface) ||
+        memcmp(reference->interface.data, interface, strlen(interface)) != 0) {
+        sim_wrong(world, "object %s arrives as kind %d of %.*s", interface, (int)reference->kind,
+                  (int)reference->interface.length, (const char *)reference->interface.data);
+        return;
+    }
+    if (kind == AFAR__SESSION_THIRD &&
+        (reference->address.length != 14 || reference->name.length != 5))
+        sim_wrong(world, "a third process's object loses its address");
+    if (kind == AFAR__SESSION_OURS && reference->object != object)
+        sim_wrong(world, "object %s came home as another", interface);
+    if (kind == AFAR__SESSION_THEIRS)
+        import_arrived(node, reference, object);
+}
+
 void
 sim_payload_arrived(struct sim_node *node, const struct sim_call *call, char part,
                     uint32_t sequence, const afar__session_event *event)
@@ -148,9 +167,7 @@ sim_payload_arrived(struct sim_node *node, const struct sim_call *call, char par
     size_t length = event->payload.length;
     bool empty = part == 'c' && sim_sends_stream(call, 0);
 
-    for (size_t i = 0; i < event->reference_count; i++)
-        reference_arrived(node, &event->references[i]);
-    if (empty && length == 0)
+    if (empty && length == 0 && event->reference_count == 0)
         return;
     if (empty || length < HEAD || get32(bytes) != call->number || get32(bytes + 4) != sequence ||
         bytes[8] != (uint8_t)part || bytes[9] != event->reference_count) {
@@ -158,6 +175,8 @@ sim_payload_arrived(struct sim_node *node, const struct sim_call *call, char par
                   call->number, length, part, sequence);
         return;
     }
+    for (size_t i = 0; i < event->reference_count; i++)
+        reference_arrived(node, &event->references[i], bytes[REFERENCES + i]);
     for (size_t i = HEAD; i < length; i++)
         if (bytes[i] != filling(call, sequence, i)) {
             sim_wrong(node->world, "call %u: byte %zu of part %c changed", call->number, i, part);

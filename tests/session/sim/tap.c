@@ -13,11 +13,12 @@
 #define SLOTS_MAX (1u << 20)
 
 struct tap_call {
-    bool known;    /* the id was used at some time */
-    bool open;     /* the id is not free at the caller */
-    bool begun;    /* the Call was read at the answering side */
-    bool answered; /* the Return was sent */
-    bool returned; /* and read at the caller */
+    bool known;     /* the id was used at some time */
+    bool open;      /* the id is not free at the caller */
+    bool begun;     /* the Call was read at the answering side */
+    bool answered;  /* the Return was sent */
+    bool cancelled; /* a Cancel was read before that */
+    bool returned;  /* it was read at the caller */
     bool keep;
     bool oneway;
     bool finished;     /* Finish was sent */
@@ -229,8 +230,7 @@ return_sent(struct tap *tap, int from, const Afar__Session__V1__Return *answer)
     struct tap_call *slot = call_of(&tap->sides[1 - from], answer->call);
 
     if (!slot->begun || slot->answered)
-        wrong(tap, from, "%s Return for call %u",
-              slot->answered ? "a second" : "a", answer->call);
+        wrong(tap, from, "%s Return for call %u", slot->answered ? "a second" : "a", answer->call);
     slot->answered = true;
     if (answer->code == 0 && (answer->text[0] || answer->not_begun))
         wrong(tap, from, "call %u succeeds with a text, or without having begun", answer->call);
@@ -287,8 +287,8 @@ release_sent(struct tap *tap, int from, const Afar__Session__V1__Release *releas
     if (release->count == 0)
         wrong(tap, from, "a release of nothing");
     if (release->count > export->read - export->released)
-        wrong(tap, from, "releases %u of export %u and has %llu", release->count,
-              release->export_, (unsigned long long)(export->read - export->released));
+        wrong(tap, from, "releases %u of export %u and has %llu", release->count, release->export_,
+              (unsigned long long)(export->read - export->released));
     else
         export->released += release->count;
 }
@@ -525,6 +525,9 @@ tap_arrived(struct tap *tap, int from, const sim_frame *frame)
     case FRAME(RETURN):
         return_arrived(tap, from, frame->return_);
         break;
+    case FRAME(CANCEL):
+        call_of(own, frame->cancel->call)->cancelled = true;
+        break;
     case FRAME(ITEM):
         item_arrived(tap, from, frame->item);
         break;
@@ -562,6 +565,37 @@ tap_close(struct tap *tap)
         free(tap->sides[i].calls);
         free(tap->sides[i].exports);
     }
+}
+
+bool
+tap_cancelled(struct tap *tap, int caller, uint32_t id)
+{
+    const struct tap_call *call = call_of(&tap->sides[caller], id);
+
+    return call->cancelled && !call->answered;
+}
+
+uint32_t
+tap_on_its_way(const struct tap *tap, int owner)
+{
+    const struct tap_side *side = &tap->sides[owner];
+
+    for (uint32_t id = 1; id < side->export_slots; id++)
+        if (side->exports[id].sent > side->exports[id].read &&
+            side->exports[id].read == side->exports[id].released)
+            return id;
+    return 0;
+}
+
+uint32_t
+tap_other_export(const struct tap *tap, int owner, uint32_t id)
+{
+    const struct tap_side *side = &tap->sides[owner];
+
+    for (uint32_t other = 1; other < side->export_slots; other++)
+        if (other != id && side->exports[other].read > side->exports[other].released)
+            return other;
+    return 0;
 }
 
 uint64_t

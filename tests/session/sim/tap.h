@@ -64,6 +64,19 @@ tap_sent(struct tap *tap, int from, const sim_frame *frame);
 void
 tap_arrived(struct tap *tap, int from, const sim_frame *frame);
 
+/* Whether a Cancel of that call has arrived, and its Return was not sent. */
+bool
+tap_cancelled(struct tap *tap, int caller, uint32_t id);
+
+/* An export of `owner` of which a reference is on its way, and none has arrived that the peer
+ * still has; 0 if there is none. */
+uint32_t
+tap_on_its_way(const struct tap *tap, int owner);
+
+/* An export of `owner`, another than `id`, that the peer has; 0 if there is none. */
+uint32_t
+tap_other_export(const struct tap *tap, int owner, uint32_t id);
+
 /* References to exports of `owner` that were given out and not released, when
  * nothing is on its way. */
 uint64_t

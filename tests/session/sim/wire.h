@@ -15,9 +15,9 @@ struct wire {
     struct tap *tap;
     struct plant *plant; /* of the side that sends; may be NULL */
     int from;
-    int64_t slowest_us;  /* the longest delay */
-    int64_t stalled_us;  /* nothing arrives before */
-    bool cut;            /* nothing that is put will arrive */
+    int64_t slowest_us; /* the longest delay */
+    int64_t stalled_us; /* nothing arrives before */
+    bool cut;           /* nothing that is put will arrive */
     struct wire_frame *first;
     struct wire_frame *last;
 };

@@ -56,6 +56,9 @@ drain_events(struct sim_node *node)
     while (afar__session_next(node->session, &event))
         if (!node->world->wrong[0])
             sim_event(node, &event);
+    if (afar__session_held_bytes(node->session) > afar__session_most_bytes(&node->limits))
+        sim_wrong(node->world, "side %d holds %zu bytes, and says at most %zu", node->index,
+                  afar__session_held_bytes(node->session), afar__session_most_bytes(&node->limits));
 }
 
 /* Half a batch comes, and nothing more. */
@@ -104,8 +107,7 @@ write_some(struct sim_node *node)
         return false;
     }
     if (!wire_put(&node->wire, data, length, node->world->now / 1000))
-        sim_wrong(node->world, "side %d writes what is no Batch, or not the shortest",
-                  node->index);
+        sim_wrong(node->world, "side %d writes what is no Batch, or not the shortest", node->index);
     free(data);
     return true;
 }
@@ -125,8 +127,7 @@ see_end(struct sim_node *node)
 {
     struct sim_node *peer = &node->world->nodes[1 - node->index];
 
-    if (node->over || !peer->over || peer->wire.first ||
-        afar__session_wants_write(peer->session))
+    if (node->over || !peer->over || peer->wire.first || afar__session_wants_write(peer->session))
         return false;
     afar__session_broken(node->session, "the stream ended");
     drain_events(node);
@@ -156,12 +157,12 @@ pass_time(struct sim_world *world, int64_t latest)
 static void
 chaos(struct sim_world *world)
 {
-    unsigned steps = 20 + sim_below(world, 400);
+    unsigned steps = 20 + sim_below(world, sim_chance(world, 4) ? 2000 : 400);
 
     while (steps-- > 0 && !is_wrong(world)) {
         struct sim_node *node = &world->nodes[sim_below(world, 2)];
 
-        switch (sim_below(world, 8)) {
+        switch (sim_below(world, 3 + world->pace)) {
         case 0:
             write_some(node);
             break;
@@ -169,8 +170,7 @@ chaos(struct sim_world *world)
             read_some(node);
             break;
         case 2:
-            if (sim_chance(world, 4))
-                world->now += 1000 * (int64_t)sim_below(world, 3000);
+            world->now += 1000 * (int64_t)sim_below(world, sim_chance(world, 16) ? 100000 : 2000);
             tick(node);
             break;
         default:
@@ -242,6 +242,8 @@ check_returned(struct sim_world *world)
 
         if (!call->returned)
             sim_wrong(world, "call %u never returned", call->number);
+        if (call->outcome == AFAR_OUTCOME_UNKNOWN && world->ending_in_order)
+            sim_wrong(world, "call %u is unknown, and all ended in order", call->number);
         if (call->begun && call->outcome == AFAR_OUTCOME_NOT_SENT && call->code != AFAR_OK)
             sim_wrong(world, "call %u was not sent, and ran", call->number);
         if (call->called && !call->replied)
@@ -266,8 +268,8 @@ check_references(struct sim_world *world)
             }
         for (unsigned j = 0; j < SIM_OBJECTS; j++) {
             if (afar__session_exported(owner->session, &owner->objects[j]) != counts[j])
-                sim_wrong(world, "object %u of side %d: the owner counts %u, the peer has %llu",
-                          j, i, afar__session_exported(owner->session, &owner->objects[j]),
+                sim_wrong(world, "object %u of side %d: the owner counts %u, the peer has %llu", j,
+                          i, afar__session_exported(owner->session, &owner->objects[j]),
                           (unsigned long long)counts[j]);
             if (owner->objects[j].out != (counts[j] > 0))
                 sim_wrong(world, "object %u of side %d: nobody said that it was released", j, i);
@@ -276,8 +278,7 @@ check_references(struct sim_world *world)
             tap_references(&world->tap, i) != all)
             sim_wrong(world, "side %d: %zu references by its count, %llu by the wire's, %llu held",
                       i, afar__session_count(owner->session).exported,
-                      (unsigned long long)tap_references(&world->tap, i),
-                      (unsigned long long)all);
+                      (unsigned long long)tap_references(&world->tap, i), (unsigned long long)all);
     }
 }
 
@@ -316,6 +317,28 @@ check_credit(struct sim_world *world)
     }
 }
 
+/* Nothing happens for a while: both sides ask whether the other is there, and hear that it is. */
+static void
+idle(struct sim_world *world)
+{
+    for (unsigned round = 0; round < 6 && !is_wrong(world); round++) {
+        int64_t next = INT64_MAX;
+
+        for (int i = 0; i < 2; i++) {
+            int64_t due = tick(&world->nodes[i]);
+
+            next = due < next ? due : next;
+        }
+        drain(world);
+        if (next != INT64_MAX && next > world->now)
+            world->now = next;
+    }
+    drain(world);
+    for (int i = 0; i < 2; i++)
+        if (world->tap.sides[i].ping_open)
+            sim_wrong(world, "side %d: a Ping that nobody answers", i);
+}
+
 static void
 end_healthy(struct sim_world *world)
 {
@@ -324,6 +347,7 @@ end_healthy(struct sim_world *world)
     check_returned(world);
     check_references(world);
     check_credit(world);
+    idle(world);
     world->giving_up = true;
     if (!drain(world))
         sim_wrong(world, "it stalls for ever, giving back");
@@ -394,8 +418,9 @@ open_node(struct sim_world *world, int index, enum plant_kind plant)
     options.instance[0] = (uint8_t)(index + 1);
     node->plant.kind = plant;
     node->plant.random = &world->random;
-    node->wire = (struct wire){ .random = &world->random, .tap = &world->tap,
-                                .plant = &node->plant, .from = index };
+    node->wire = (struct wire){
+        .random = &world->random, .tap = &world->tap, .plant = &node->plant, .from = index
+    };
     node->wire.slowest_us = sim_chance(world, 3) ? 0 : 1 + sim_below(world, 4000);
     for (unsigned i = 0; i < SIM_OBJECTS; i++)
         node->objects[i] = (struct sim_object){ index, i, false };
@@ -407,9 +432,9 @@ open_node(struct sim_world *world, int index, enum plant_kind plant)
 bool
 sim_run(uint64_t seed, enum plant_kind plant, char ret_wrong[320])
 {
-    static const enum ending endings[] = { END_HEALTHY, END_HEALTHY, END_HEALTHY, END_HEALTHY,
-                                           END_CLOSE,   END_CLOSE,   END_CUT,     END_SILENT,
-                                           END_TRUNCATED };
+    static const enum ending endings[] = { END_HEALTHY, END_HEALTHY, END_HEALTHY,
+                                           END_HEALTHY, END_CLOSE,   END_CLOSE,
+                                           END_CUT,     END_SILENT,  END_TRUNCATED };
     struct sim_world *world = calloc(1, sizeof *world);
     bool held;
 
@@ -421,6 +446,7 @@ sim_run(uint64_t seed, enum plant_kind plant, char ret_wrong[320])
         random_next(&world->random);
     world->now = 1000000000;
     world->healthy = true;
+    world->pace = 1 + sim_below(world, 12);
     tap_open(&world->tap);
     open_node(world, 0, plant);
     open_node(world, 1, plant);

@@ -12,11 +12,11 @@
 
 #include "wire.h"
 
-#define SIM_OBJECTS 8     /* of each node */
+#define SIM_OBJECTS 24    /* of each node */
 #define SIM_IMPORTS 64    /* numbers of imports are small */
-#define SIM_CALLS 256     /* in one run */
+#define SIM_CALLS 1024    /* in one run */
 #define SIM_REFERENCES 4  /* in one payload */
-#define SIM_WITHHELD 1024 /* payloads that were not taken yet */
+#define SIM_WITHHELD 4096 /* payloads that were not taken yet */
 
 /* An object of a node.  `out` is what its owner knows: the peer has references. */
 struct sim_object {
@@ -39,8 +39,8 @@ struct sim_call {
     int64_t made, deadline;
     afar__session_target target; /* as the caller gave it */
     uint32_t path[1];
-    struct sim_object *object;     /* of the target, if it is one */
-    struct sim_call *promising;    /* likewise */
+    struct sim_object *object;  /* of the target, if it is one */
+    struct sim_call *promising; /* likewise */
     char name[4];
 
     /* What the caller did and was told. */
@@ -92,7 +92,8 @@ struct sim_world {
     struct sim_node nodes[2];
     struct sim_call calls[SIM_CALLS];
     uint32_t call_count;
-    bool healthy;  /* nothing was cut and nobody closes: all must work */
+    unsigned pace;        /* acts come so often, beside what moves frames */
+    bool healthy;         /* nothing was cut and nobody closes: all must work */
     bool ending_in_order; /* somebody closes: the wire's rules still hold */
     bool truncating;      /* the next batch to arrive is cut in the middle */
     bool giving_up;       /* what is kept, and references, are given back */
@@ -116,6 +117,10 @@ sim_below(struct sim_world *world, unsigned limit);
 
 bool
 sim_chance(struct sim_world *world, unsigned one_in);
+
+/* An import of which the node has references; 0 if there is none. */
+uint32_t
+sim_some_import(struct sim_node *node);
 
 /* Paths, and which directions stream. */
 const char *
