@@ -7,7 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What an event is for.  It is embedded in what waits for the event. */
 typedef struct afar__tag afar__tag;
+struct afar__tag {
+    void (*done)(afar__tag *tag, bool ok);
+    afar__tag *next_posted; /* guarded by the core's lock */
+    bool posted_ok;         /* the same */
+};
 
 /* One event: what was started with `tag` is done. */
 typedef struct afar__event {
@@ -33,5 +39,10 @@ afar__core_dispatch(afar__event event);
 /* Makes a thread that waits in afar__core_next return soon.  Any thread. */
 void
 afar__core_kick(void);
+
+/* Makes a tag come back though nothing was started with it; in the order of the posts.  Any
+ * thread, also within an event. */
+void
+afar__core_post(afar__tag *tag, bool ok);
 
 #endif

@@ -20,11 +20,6 @@
 #include "runtime/arena.h"
 #include "runtime/core.h"
 
-struct afar__tag {
-    void (*done)(afar__tag *tag, bool ok);
-    afar__tag *next_failed;
-};
-
 /* The queue of this process. */
 grpc_completion_queue *
 afar__grpc_queue(void);
@@ -40,10 +35,6 @@ void
 afar__grpc_publish(afar__tag *tag);
 void
 afar__grpc_observe(afar__tag *tag);
-
-/* Makes a tag come back with ok = false. */
-void
-afar__grpc_fail_tag(afar__tag *tag);
 
 gpr_timespec
 afar__grpc_deadline(int64_t ns);

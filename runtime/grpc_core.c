@@ -4,7 +4,12 @@
  * There is one queue for the process; one thread at a time takes from it
  * (lead.c).  To make that thread return, a batch of no operations is started on
  * a call that exists for nothing else: the core puts its tag into the queue at
- * once.  One such kick is under way at most. */
+ * once.  One such kick is under way at most.
+ *
+ * Beside the queue there is a list of tags that were posted.  Whoever posts looks
+ * whether a thread waits in the queue afterwards, and who is about to wait looks at the
+ * list afterwards.  Both use sequentially consistent atomics, so one of them sees the
+ * other. */
 
 #include "runtime/grpc_common.h"
 
@@ -48,8 +53,10 @@ static struct {
     atomic_bool kicked;
 
     pthread_mutex_t lock;
-    afar__tag *failed; /* guarded by lock */
-    atomic_bool has_failed;
+    afar__tag *posted, **last_posted; /* guarded by lock */
+    atomic_bool has_posted;
+    atomic_bool waits;      /* a thread is in the queue, and not only to look */
+    unsigned posted_streak; /* posted ones in a row that were taken */
 } core = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 grpc_completion_queue *
@@ -137,21 +144,39 @@ afar__core_close(void)
 
 /* ---- events ---- */
 
+void
+afar__core_post(afar__tag *tag, bool ok)
+{
+    afar__grpc_publish(tag);
+    pthread_mutex_lock(&core.lock);
+    if (!core.posted)
+        core.last_posted = &core.posted;
+    tag->next_posted = NULL;
+    tag->posted_ok = ok;
+    *core.last_posted = tag;
+    core.last_posted = &tag->next_posted;
+    atomic_store(&core.has_posted, true);
+    pthread_mutex_unlock(&core.lock);
+    if (atomic_load(&core.waits))
+        afar__core_kick();
+}
+
 static bool
-next_failed(afar__event *ret_event)
+next_posted(afar__event *ret_event)
 {
     afar__tag *tag;
 
-    if (!atomic_load(&core.has_failed))
+    if (!atomic_load(&core.has_posted))
         return false;
     pthread_mutex_lock(&core.lock);
-    tag = core.failed;
-    if (tag)
-        core.failed = tag->next_failed;
-    atomic_store(&core.has_failed, core.failed != NULL);
+    tag = core.posted;
+    if (tag) {
+        core.posted = tag->next_posted;
+        ret_event->tag = tag;
+        ret_event->ok = tag->posted_ok;
+    }
+    atomic_store(&core.has_posted, core.posted != NULL);
     pthread_mutex_unlock(&core.lock);
-    ret_event->tag = tag;
-    ret_event->ok = false;
     return tag != NULL;
 }
 
@@ -167,15 +192,11 @@ poll_sockets(void)
     (void)grpc_completion_queue_next(core.quiet, gpr_inf_past(GPR_CLOCK_MONOTONIC), NULL);
 }
 
-bool
-afar__core_next(int64_t deadline, afar__event *ret_event)
+static bool
+next_in_queue(gpr_timespec until, afar__event *ret_event)
 {
-    gpr_timespec until =
-        deadline == 0 ? gpr_inf_past(GPR_CLOCK_MONOTONIC) : afar__grpc_deadline(deadline);
     grpc_event event;
 
-    if (next_failed(ret_event))
-        return true;
     poll_sockets();
     event = grpc_completion_queue_next(core.queue, until, NULL);
     if (event.type != GRPC_OP_COMPLETE) {
@@ -185,6 +206,35 @@ afar__core_next(int64_t deadline, afar__event *ret_event)
     ret_event->tag = event.tag;
     ret_event->ok = event.success != 0;
     return true;
+}
+
+static bool
+wait_in_queue(int64_t deadline, afar__event *ret_event)
+{
+    bool got = false;
+
+    atomic_store(&core.waits, true);
+    if (!atomic_load(&core.has_posted))
+        got = next_in_queue(afar__grpc_deadline(deadline), ret_event);
+    atomic_store(&core.waits, false);
+    return got;
+}
+
+/* What was posted comes first; but it can be posted without end, so the queue has its
+ * turn now and then. */
+bool
+afar__core_next(int64_t deadline, afar__event *ret_event)
+{
+    if (core.posted_streak < MAX_STREAK && next_posted(ret_event)) {
+        core.posted_streak++;
+        return true;
+    }
+    core.posted_streak = 0;
+    if (deadline == 0 || atomic_load(&core.has_posted)
+            ? next_in_queue(gpr_inf_past(GPR_CLOCK_MONOTONIC), ret_event)
+            : wait_in_queue(deadline, ret_event))
+        return true;
+    return next_posted(ret_event);
 }
 
 void
@@ -203,23 +253,11 @@ afar__core_kick(void)
 }
 
 void
-afar__grpc_fail_tag(afar__tag *tag)
-{
-    afar__grpc_publish(tag);
-    pthread_mutex_lock(&core.lock);
-    tag->next_failed = core.failed;
-    core.failed = tag;
-    atomic_store(&core.has_failed, true);
-    pthread_mutex_unlock(&core.lock);
-    afar__core_kick();
-}
-
-void
 afar__grpc_start(grpc_call *call, const grpc_op *ops, size_t count, afar__tag *tag)
 {
     afar__grpc_publish(tag);
     if (grpc_call_start_batch(call, ops, count, tag, NULL) != GRPC_CALL_OK)
-        afar__grpc_fail_tag(tag);
+        afar__core_post(tag, false);
 }
 
 gpr_timespec
@@ -275,11 +313,16 @@ join(grpc_byte_buffer *buffer)
 afar_code
 afar__grpc_flat(grpc_byte_buffer *buffer, size_t limit, grpc_slice *ret_bytes, afar_error *err)
 {
-    grpc_slice bytes = join(buffer);
+    size_t length = grpc_byte_buffer_length(buffer);
     uint8_t *data = NULL;
-    size_t length = 0;
+    grpc_slice bytes;
     afar_code code;
 
+    if (length > limit)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED,
+                         "a message of %zu bytes, more than the %zu allowed (max_bytes)", length,
+                         limit);
+    bytes = join(buffer);
     if (buffer->data.raw.compression == GRPC_COMPRESS_NONE) {
         *ret_bytes = bytes;
         return AFAR_OK;

@@ -18,13 +18,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
 
 #include "runtime/clock.h"
 #include "runtime/decode.h"
 #include "runtime/fail.h"
 #include "runtime/grpc_port.h"
+#include "runtime/grpc_transport.h"
 #include "runtime/log.h"
 #include "runtime/node.h"
 #include "runtime/status.h"
@@ -69,7 +69,8 @@ reset(afar__incoming *incoming)
         afar__grpc_packed_clear(&incoming->reply);
     grpc_slice_unref(incoming->status_text);
     drop_sent(incoming);
-    grpc_call_unref(incoming->call);
+    if (incoming->call)
+        grpc_call_unref(incoming->call);
     afar__call_clear(&incoming->base);
     afar__arena_free(incoming->item);
 }
@@ -98,11 +99,10 @@ retire(afar__incoming *incoming)
         port->spare = incoming;
         port->spare_count++;
     }
-    if (--port->live == 0)
-        afar__waiters_wake(&port->waiters);
     pthread_mutex_unlock(&port->lock);
     if (!keep)
         afar__incoming_destroy(incoming);
+    afar__port_leave(port);
 }
 
 /* Posts again what could not be posted before. */
@@ -449,21 +449,14 @@ metadata(afar_call *call)
     return &incoming->view;
 }
 
-/* The core names a connection by the number of the descriptor it was given. */
 static afar_peer
 peer(afar_call *call)
 {
     afar__incoming *incoming = incoming_of(call);
-    char *name;
 
     if (incoming->peer_known)
         return incoming->peer;
-    name = grpc_call_get_peer(incoming->call);
-    incoming->peer.address = "unknown";
-    incoming->peer.uid = incoming->peer.pid = -1;
-    if (strncmp(name, "fd:", 3) == 0)
-        incoming->peer = incoming->port->options.peer(incoming->port->options.arg, atoi(name + 3));
-    gpr_free(name);
+    incoming->peer = afar__port_peer(incoming->port, incoming->call);
     incoming->peer.address = afar__arena_strdup(call->arena, incoming->peer.address);
     if (!incoming->peer.address)
         incoming->peer.address = "unknown";
@@ -637,6 +630,26 @@ identify(afar__incoming *incoming)
         proceed(incoming);
 }
 
+static bool
+is_session(const afar__incoming *incoming)
+{
+    return incoming->port->options.session &&
+           grpc_slice_str_cmp(incoming->details.method, AFAR__SESSION_PATH) == 0;
+}
+
+/* The call goes to the transport of a session, and leaves this empty. */
+static void
+open_session(afar__incoming *incoming)
+{
+    if (afar__carrier_accept(incoming->port, incoming->call)) {
+        incoming->call = NULL;
+        unref(incoming);
+        return;
+    }
+    afar_fail(&incoming->base.error, AFAR_RESOURCE_EXHAUSTED, "no memory for a session");
+    afar__call_refuse(&incoming->base);
+}
+
 static void
 came(afar__tag *tag, bool ok)
 {
@@ -652,7 +665,9 @@ came(afar__tag *tag, bool ok)
     afar__incoming_request(port);
     if (!incoming->base.arena)
         incoming->base.arena = afar__arena_new(FIRST_CHUNK);
-    if (incoming->base.arena) {
+    if (is_session(incoming)) {
+        open_session(incoming);
+    } else if (incoming->base.arena) {
         identify(incoming);
     } else {
         afar_fail(&incoming->base.error, AFAR_RESOURCE_EXHAUSTED, "no memory for a call");

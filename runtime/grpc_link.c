@@ -25,6 +25,7 @@
 #include "runtime/finder.h"
 #include "runtime/grpc_link.h"
 #include "runtime/grpc_outgoing.h"
+#include "runtime/grpc_transport.h"
 #include "runtime/inproc.h"
 #include "runtime/node.h"
 
@@ -134,14 +135,13 @@ integer_arg(const char *key, int value)
 static grpc_channel *
 make_channel(const afar_node *node, const char *target, int fd)
 {
-    int max_bytes = node->limits.max_bytes > INT32_MAX ? -1 : (int)node->limits.max_bytes;
     grpc_arg authority = { .type = GRPC_ARG_STRING,
                            .key = (char *)GRPC_ARG_DEFAULT_AUTHORITY,
                            .value.string = (char *)"localhost" };
     grpc_arg list[] = {
         integer_arg(GRPC_ARG_ENABLE_RETRIES, 0),
         integer_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
-        integer_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, max_bytes),
+        integer_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, afar__grpc_most(node->limits.max_bytes)),
         integer_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, FIRST_BACKOFF_MS),
         integer_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, MAX_BACKOFF_MS),
         integer_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, MAX_BACKOFF_MS),

@@ -9,13 +9,14 @@
  * deadline, and connections without calls for a moment; cancels what is left, and ends
  * when no call exists any more. */
 
-#include "runtime/grpc_port.h"
+#include "runtime/grpc_transport.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
+#include <grpc/support/alloc.h>
 
 #include "runtime/clock.h"
 #include "runtime/engine.h"
@@ -50,12 +51,11 @@ stopped(afar__tag *tag, bool ok)
 static grpc_server *
 make_server(const afar_node *node, const afar__port_options *options)
 {
-    int max_bytes = node->limits.max_bytes > INT32_MAX ? -1 : (int)node->limits.max_bytes;
     struct {
         const char *key;
         int value;
     } settings[] = {
-        { GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, max_bytes },
+        { GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, afar__grpc_most(node->limits.max_bytes) },
         { GRPC_ARG_MAX_CONCURRENT_STREAMS, (int)options->max_streams },
         { GRPC_ARG_MAX_METADATA_SIZE, AFAR__MAX_METADATA },
         { GRPC_ARG_ENABLE_CHANNELZ, 0 },
@@ -114,6 +114,36 @@ void
 afar__port_add(afar__port *port, int fd)
 {
     grpc_server_add_channel_from_fd(port->server, fd, port->credentials);
+}
+
+void
+afar__port_enter(afar__port *port)
+{
+    pthread_mutex_lock(&port->lock);
+    port->live++;
+    pthread_mutex_unlock(&port->lock);
+}
+
+void
+afar__port_leave(afar__port *port)
+{
+    pthread_mutex_lock(&port->lock);
+    if (--port->live == 0)
+        afar__waiters_wake(&port->waiters);
+    pthread_mutex_unlock(&port->lock);
+}
+
+/* The core names a connection by the number of the descriptor it was given. */
+afar_peer
+afar__port_peer(afar__port *port, grpc_call *call)
+{
+    afar_peer peer = { "unknown", -1, -1 };
+    char *name = grpc_call_get_peer(call);
+
+    if (strncmp(name, "fd:", 3) == 0)
+        peer = port->options.peer(port->options.arg, atoi(name + 3));
+    gpr_free(name);
+    return peer;
 }
 
 enum goal {

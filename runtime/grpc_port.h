@@ -21,7 +21,7 @@ struct afar__port {
 
     pthread_mutex_t lock; /* guards what follows */
     bool started, stopping, stopped;
-    unsigned live; /* incoming calls that exist, those asked for included */
+    unsigned live; /* incoming calls and transports that exist, calls asked for included */
     unsigned owed; /* posted calls that could not be made for lack of memory */
     unsigned spare_count;
     afar__incoming *spare; /* to be used again */
@@ -54,6 +54,16 @@ struct afar__incoming {
     afar_metadata view;
     afar_peer peer;
 };
+
+/* One call more that the port waits for when it stops, and one less. */
+void
+afar__port_enter(afar__port *port);
+void
+afar__port_leave(afar__port *port);
+
+/* Who made a call; the text is the owner's of the port, as options.peer says. */
+afar_peer
+afar__port_peer(afar__port *port, grpc_call *call);
 
 /* Asks the core for one more call. */
 void

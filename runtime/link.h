@@ -10,6 +10,7 @@
 #include <afar/object.h>
 
 #include "runtime/address.h"
+#include "runtime/transport.h"
 
 typedef struct afar__link afar__link;
 
@@ -47,12 +48,18 @@ afar__link_object(afar__link *link, const afar_interface *interface, const char 
 void
 afar__link_keep(afar_object *object, afar_object *keep);
 
+/* A session's transport to the other end, which keeps the link alive.  It is over with
+ * UNAVAILABLE and the outcome NOT_SENT if there is no connection, and UNIMPLEMENTED if a plain
+ * gRPC server is there.  RESOURCE_EXHAUSTED without memory, or a thread to be told by. */
+afar_code
+afar__link_transport(afar__link *link, afar__transport **ret_transport, afar_error *err);
+
 afar__link *
 afar__link_ref(afar__link *link);
 void
 afar__link_unref(afar__link *link);
 
-/* Cancels the calls on it and refuses new ones; waits until none is left, unless
+/* Cancels the calls and transports on it and refuses new ones; waits until none is left, unless
  * on a library thread. */
 void
 afar__link_shut(afar__link *link);

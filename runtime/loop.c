@@ -98,7 +98,9 @@ close_loop(void *argument)
 static afar_code
 connect_loop(struct loop *made, afar_error *err)
 {
-    afar__port_options options = { MAX_STREAMS, true, find, peer, NULL };
+    afar__port_options options = {
+        .max_streams = MAX_STREAMS, .names_are_ours = true, .find = find, .peer = peer
+    };
     int ends[2];
     afar_code code;
 

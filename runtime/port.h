@@ -1,7 +1,7 @@
 #ifndef AFAR_RUNTIME_PORT_H
 #define AFAR_RUNTIME_PORT_H
 
-/* A port: plain gRPC calls from connected sockets to local objects.  Who owns it
+/* A port: plain gRPC calls from connected sockets to local objects, and sessions.  Who owns it
  * accepts the connections and says which object a call is for. */
 
 #include <stddef.h>
@@ -9,6 +9,7 @@
 #include <afar/node.h>
 
 #include "runtime/host.h"
+#include "runtime/transport.h"
 
 typedef struct afar__port afar__port;
 
@@ -30,6 +31,10 @@ typedef struct afar__port_options {
      * the strings are copied. */
     afar_peer (*peer)(void *arg, int fd);
     void *arg;
+    /* Takes the transport of a session that a peer opens, on the thread that polls; it may be
+     * started, or freed, from inside.  NULL: such a call is one to an unknown object. */
+    void (*session)(void *arg, afar__transport *transport);
+    void *session_arg;
 } afar__port_options;
 
 afar_code
@@ -44,7 +49,7 @@ afar__port_start(afar__port *port, afar_error *err);
 void
 afar__port_add(afar__port *port, int fd);
 
-/* No new calls; running ones get until `deadline`, then they are cancelled.  Waits
+/* No new calls and sessions; running ones get until `deadline`, then they are cancelled.  Waits
  * until all are over: not on a library thread.  No socket may be added any more. */
 void
 afar__port_stop(afar__port *port, int64_t deadline);

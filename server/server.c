@@ -149,7 +149,9 @@ find(void *arg, const char *path, const char *name, afar__target *ret_target, af
 static afar_code
 open_parts(afar_server *server, const char *address, afar_error *err)
 {
-    afar__port_options port = { server->options.max_streams, false, find, peer, server };
+    afar__port_options port = {
+        .max_streams = server->options.max_streams, .find = find, .peer = peer, .arg = server
+    };
     afar_code code;
 
     server->stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
