@@ -83,10 +83,6 @@ typedef enum afar__reference_kind {
     AFAR__REFERENCE_ADDRESS = 3
 } afar__reference_kind;
 
-typedef struct afar__hosted {
-    uint32_t id;
-} afar__hosted;
-
 /* The message Address. */
 typedef struct afar__elsewhere {
     afar__bytes address; /* a string */
@@ -94,6 +90,11 @@ typedef struct afar__elsewhere {
     afar__bytes instance;
     afar__bytes key;
 } afar__elsewhere;
+
+typedef struct afar__hosted {
+    uint32_t id;
+    afar__elsewhere where; /* without an address: nowhere */
+} afar__hosted;
 
 typedef struct afar__reference {
     uint32_t kind; /* an afar__reference_kind, always one of the three after reading */

@@ -79,7 +79,8 @@ is_good_reference(const afar__reference *reference, afar__fault *fault)
     switch (reference->kind) {
     case AFAR__REFERENCE_HOSTED:
         fault->message = "Hosted";
-        return is_from_1(reference->hosted.id, "id", fault);
+        return is_from_1(reference->hosted.id, "id", fault) &&
+               is_good_address(&reference->hosted.where, fault);
     case AFAR__REFERENCE_YOURS:
         return is_from_1(reference->yours, "yours", fault);
     case AFAR__REFERENCE_ADDRESS:

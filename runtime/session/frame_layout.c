@@ -75,12 +75,6 @@ static const afar__field target_fields[] = {
 
 static const afar__layout target = LAYOUT("Target", afar__callee, target_fields);
 
-static const afar__field hosted_fields[] = {
-    FIELD(UINT32, afar__hosted, id),
-};
-
-static const afar__layout hosted = LAYOUT("Hosted", afar__hosted, hosted_fields);
-
 static const afar__field address_fields[] = {
     FIELD(BYTES, afar__elsewhere, address),
     FIELD(BYTES, afar__elsewhere, name),
@@ -89,6 +83,13 @@ static const afar__field address_fields[] = {
 };
 
 static const afar__layout address = LAYOUT("Address", afar__elsewhere, address_fields);
+
+static const afar__field hosted_fields[] = {
+    FIELD(UINT32, afar__hosted, id),
+    PART(MESSAGE, afar__hosted, where, address),
+};
+
+static const afar__layout hosted = LAYOUT("Hosted", afar__hosted, hosted_fields);
 
 static const afar__field reference_fields[] = {
     ONE_OF(MESSAGE, afar__reference, hosted, &hosted),

@@ -6,7 +6,7 @@
  * and again when its owner walks through it.
  *
  * Each byte is looked at a fixed number of times, whatever it says: the messages of the
- * protocol do not contain themselves, so the depth of the recursion is that of the tables (3).
+ * protocol do not contain themselves, so the depth of the recursion is that of the tables (4).
  *
  * Any thread; a reader belongs to one. */
 

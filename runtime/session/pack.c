@@ -77,6 +77,18 @@ copy_pairs(struct room *room, const afar__session_pair *pairs, size_t count)
     return list;
 }
 
+static afar__elsewhere
+copy_elsewhere(struct room *room, const afar__session_reference *from)
+{
+    afar__elsewhere to;
+
+    to.address = copy(room, from->address);
+    to.name = copy(room, from->name);
+    to.instance = copy(room, from->instance);
+    to.key = copy(room, from->key);
+    return to;
+}
+
 static afar__list
 copy_references(struct room *room, const afar__session_reference *references, size_t count)
 {
@@ -91,15 +103,14 @@ copy_references(struct room *room, const afar__session_reference *references, si
         if (from->kind == AFAR__SESSION_OURS) {
             to->kind = AFAR__REFERENCE_HOSTED;
             to->hosted.id = 1; /* until it is counted */
+            if (from->address.length)
+                to->hosted.where = copy_elsewhere(room, from);
         } else if (from->kind == AFAR__SESSION_THEIRS) {
             to->kind = AFAR__REFERENCE_YOURS;
             to->yours = from->import;
         } else {
             to->kind = AFAR__REFERENCE_ADDRESS;
-            to->address.address = copy(room, from->address);
-            to->address.name = copy(room, from->name);
-            to->address.instance = copy(room, from->instance);
-            to->address.key = copy(room, from->key);
+            to->address = copy_elsewhere(room, from);
         }
     }
     return list;

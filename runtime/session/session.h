@@ -87,13 +87,14 @@ typedef enum afar__session_reference_kind {
 } afar__session_reference_kind;
 
 /* A reference in a payload, sent or received.  OURS that is sent gives the peer one counted
- * reference; THEIRS that is received is one that must be given back with `release`. */
+ * reference; THEIRS that is received is one that must be given back with `release`.  Both may say
+ * where a third process can open the object: then `address` is not empty. */
 typedef struct afar__session_reference {
     afar__session_reference_kind kind;
     void *object;    /* the owner's pointer of an object, not NULL */
     uint32_t import; /* from 1 */
     afar__session_span interface;
-    afar__session_span address, name, instance, key;
+    afar__session_span address, name, instance, key; /* of THIRD; of OURS sent, THEIRS received */
 } afar__session_reference;
 
 typedef enum afar__session_target_kind {

@@ -25,6 +25,15 @@ fill_pairs(const afar__list *from, afar__session_pair *to)
 }
 
 static void
+fill_elsewhere(const afar__elsewhere *from, afar__session_reference *to)
+{
+    to->address = span(from->address);
+    to->name = span(from->name);
+    to->instance = span(from->instance);
+    to->key = span(from->key);
+}
+
+static void
 fill_references(const afar__session *session, const afar__list *from, afar__session_reference *to)
 {
     afar__list list = *from;
@@ -36,6 +45,8 @@ fill_references(const afar__session *session, const afar__list *from, afar__sess
         case AFAR__REFERENCE_HOSTED:
             to->kind = AFAR__SESSION_THEIRS;
             to->import = reference.hosted.id;
+            if (reference.hosted.where.address.length)
+                fill_elsewhere(&reference.hosted.where, to);
             break;
         case AFAR__REFERENCE_YOURS:
             to->kind = AFAR__SESSION_OURS;
@@ -43,10 +54,7 @@ fill_references(const afar__session *session, const afar__list *from, afar__sess
             break;
         default:
             to->kind = AFAR__SESSION_THIRD;
-            to->address = span(reference.address.address);
-            to->name = span(reference.address.name);
-            to->instance = span(reference.address.instance);
-            to->key = span(reference.address.key);
+            fill_elsewhere(&reference.address, to);
             break;
         }
     }

@@ -150,6 +150,8 @@ TEST(messages_and_members_of_a_oneof_come_once)
            "Target.name: comes beside another member of its oneof");
     REFUSE(AFAR__FRAME_ITEM, ID "\x22\x06\x10\x01\x0a\x02\x08\x01",
            "Reference.hosted: comes beside another member of its oneof");
+    REFUSE(AFAR__FRAME_ITEM, ID "\x22\x08\x0a\x06\x08\x01\x12\x00\x12\x00",
+           "Hosted.where: comes twice");
     REFUSE_BATCH("\x0a\x08\x22\x02\x08\x01\x2a\x02\x08\x01", "Frame: has two kinds");
     REFUSE_BATCH("\x0a\x08\x22\x02\x08\x01\x22\x02\x08\x01", "Frame: has two kinds");
 }
@@ -317,6 +319,8 @@ TEST(strings_are_utf8_without_a_zero_byte)
            "Address.address: is not UTF-8 without a zero byte");
     REFUSE(AFAR__FRAME_ITEM, ID "\x22\x05\x1a\x03\x12\x01\xff",
            "Address.name: is not UTF-8 without a zero byte");
+    REFUSE(AFAR__FRAME_ITEM, ID "\x22\x09\x0a\x07\x08\x01\x12\x03\x0a\x01\xff",
+           "Address.address: is not UTF-8 without a zero byte");
 }
 
 TEST(a_reply_is_a_success_or_a_failure)
@@ -342,4 +346,6 @@ TEST(bytes_of_a_fixed_length)
     REFUSE(AFAR__FRAME_ITEM, ID "\x22\x05\x1a\x03\x1a\x01x",
            "Address.instance: is not of 16 bytes");
     REFUSE(AFAR__FRAME_ITEM, ID "\x22\x05\x1a\x03\x22\x01x", "Address.key: is not of 32 bytes");
+    REFUSE(AFAR__FRAME_ITEM, ID "\x22\x09\x0a\x07\x08\x01\x12\x03\x1a\x01x",
+           "Address.instance: is not of 16 bytes");
 }

@@ -117,19 +117,27 @@ metadata(frames_maker *maker)
     return (afar__list){ .count = count, .items = items };
 }
 
+static afar__elsewhere
+elsewhere(frames_maker *maker)
+{
+    return (afar__elsewhere){ text(maker), text(maker), empty_or(maker, AFAR__FRAME_INSTANCE),
+                              empty_or(maker, AFAR__FRAME_KEY) };
+}
+
 static afar__reference
 reference(frames_maker *maker)
 {
     afar__reference made = { .kind = 1 + below(maker, 3), .interface = text(maker) };
 
-    if (made.kind == AFAR__REFERENCE_HOSTED)
+    if (made.kind == AFAR__REFERENCE_HOSTED) {
         made.hosted.id = from_1(maker);
-    else if (made.kind == AFAR__REFERENCE_YOURS)
+        if (coin(maker))
+            made.hosted.where = elsewhere(maker);
+    } else if (made.kind == AFAR__REFERENCE_YOURS) {
         made.yours = from_1(maker);
-    else
-        made.address =
-            (afar__elsewhere){ text(maker), text(maker), empty_or(maker, AFAR__FRAME_INSTANCE),
-                               empty_or(maker, AFAR__FRAME_KEY) };
+    } else {
+        made.address = elsewhere(maker);
+    }
     return made;
 }
 

@@ -78,6 +78,9 @@ reference_of(afar__arena *arena, const afar__reference *from)
         to->hosted = NEW(arena, Hosted);
         afar__session__v1__hosted__init(to->hosted);
         to->hosted->id = from->hosted.id;
+        to->hosted->where = elsewhere(arena, &from->hosted.where);
+        if (afar__session__v1__address__get_packed_size(to->hosted->where) == 0)
+            to->hosted->where = NULL;
     } else if (from->kind == AFAR__REFERENCE_YOURS) {
         to->kind_case = AFAR__SESSION__V1__REFERENCE__KIND_YOURS;
         to->yours = from->yours;

@@ -39,6 +39,13 @@ label(const struct sim_object *object)
     return (uint8_t)(object ? object->owner * SIM_OBJECTS + (int)object->number : 2 * SIM_OBJECTS);
 }
 
+/* Whether its owner says where a third process can open it. */
+static bool
+opens_elsewhere(const struct sim_object *object)
+{
+    return object->number % 3 == 0;
+}
+
 /* Some reference that the node has: of its own objects, of an import, of a third process. */
 static bool
 make_reference(struct sim_node *node, struct sim_payload *payload)
@@ -58,9 +65,11 @@ make_reference(struct sim_node *node, struct sim_payload *payload)
     }
     if (reference->kind == AFAR__SESSION_OURS)
         reference->object = object;
-    if (reference->kind == AFAR__SESSION_THIRD) {
+    if (reference->kind == AFAR__SESSION_THIRD || opens_elsewhere(object)) {
         reference->address = (afar__session_span){ "grpc://third:1", 14 };
         reference->name = (afar__session_span){ "thing", 5 };
+    }
+    if (reference->kind == AFAR__SESSION_THIRD) {
         snprintf(interface, 8, "third");
         object = NULL;
     } else {
@@ -140,6 +149,7 @@ reference_arrived(struct sim_node *node, const afar__session_reference *referenc
                                         : owner == (unsigned)node->index ? AFAR__SESSION_OURS
                                                                          : AFAR__SESSION_THEIRS;
     char interface[8] = "third";
+    bool elsewhere;
     struct sim_object *object = owner < 2 ? &world->nodes[owner].objects[number] : NULL;
 
     if (object)
@@ -150,9 +160,11 @@ reference_arrived(struct sim_node *node, const afar__session_reference *referenc
                   (int)reference->interface.length, (const char *)reference->interface.data);
         return;
     }
-    if (kind == AFAR__SESSION_THIRD &&
-        (reference->address.length != 14 || reference->name.length != 5))
-        sim_wrong(world, "a third process's object loses its address");
+    elsewhere =
+        kind == AFAR__SESSION_THIRD || (kind == AFAR__SESSION_THEIRS && opens_elsewhere(object));
+    if (reference->address.length != (elsewhere ? 14 : 0) ||
+        reference->name.length != (elsewhere ? 5 : 0))
+        sim_wrong(world, "object %s has another address", interface);
     if (kind == AFAR__SESSION_OURS && reference->object != object)
         sim_wrong(world, "object %s came home as another", interface);
     if (kind == AFAR__SESSION_THEIRS)
