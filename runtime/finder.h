@@ -3,7 +3,7 @@
 
 /* Finding an object again: what a reference that was opened by name asks when the
  * process it knew does not answer any more.  The client implements it (client/find.c),
- * links use it (grpc_seek.c, grpc_again.c).
+ * goals ask it (seek.h).
  *
  * A reference that has a finder goes to a place: a link and the instance expected
  * there.  A unary call that failed and may be repeated (nothing was sent, the answer was

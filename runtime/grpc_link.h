@@ -15,8 +15,4 @@ afar__link_channel(const afar__link *link);
 grpc_channel *
 afar__link_fresh_channel(const afar__link *link);
 
-/* Whether its client was closed. */
-bool
-afar__link_is_shut(afar__link *link);
-
 #endif

@@ -106,7 +106,7 @@ fill_metadata(afar__outgoing *out, const afar__remote *remote, grpc_slice instan
               const afar_call_options *options, afar_error *err)
 {
     const afar_metadata *given = options ? options->metadata : NULL;
-    bool checked = out->seek || GRPC_SLICE_LENGTH(instance) > 0;
+    bool checked = out->again || GRPC_SLICE_LENGTH(instance) > 0;
     size_t count = (checked ? 3 : 2) + (given ? given->count : 0) + inherit(out, given, false);
 
     if (given) {
@@ -167,8 +167,8 @@ static afar_code
 find_place(afar__outgoing *out, const afar__remote *remote, const afar__request *request,
            afar_call *parent, grpc_slice *ret_instance, afar_error *err)
 {
-    if (remote->again)
-        return afar__again_open(remote->again, out, request, parent, ret_instance, err);
+    if (remote->goal)
+        return afar__again_open(remote->goal, out, request, parent, ret_instance, err);
     out->link = afar__link_ref(remote->link);
     *ret_instance = remote->instance;
     return AFAR_OK;
@@ -179,7 +179,7 @@ static void
 drop(afar__outgoing *out)
 {
     clear_sent(out);
-    afar__again_close(out->seek);
+    afar__again_close(out->again);
     afar__link_unref(out->link);
 }
 
@@ -197,14 +197,14 @@ afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar__reque
     out->deadline = request->deadline.ns;
     if (current && afar_call_deadline(current).ns < out->deadline)
         out->deadline = afar_call_deadline(current).ns;
-    if (request->options && request->options->wait_for_ready && !remote->again)
+    if (request->options && request->options->wait_for_ready && !remote->goal)
         out->flags = GRPC_INITIAL_METADATA_WAIT_FOR_READY |
                      GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET;
     code = find_place(out, remote, request, parent, &instance, err);
     if (code)
         return code;
     code = fill_metadata(out, remote, instance, request->options, err);
-    if (remote->again)
+    if (remote->goal)
         grpc_slice_unref(instance);
     if (!code)
         code = afar__link_call(out->link, out, parent ? afar__incoming_parent(parent) : NULL, err);
@@ -222,7 +222,7 @@ afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar__reque
 void
 afar__outgoing_cancel(afar__outgoing *out)
 {
-    if (out->seek)
+    if (out->again)
         afar__again_cancel(out);
     else
         grpc_call_cancel(out->call, NULL);
@@ -351,11 +351,11 @@ afar__outgoing_result(afar__outgoing *out, afar_error *err)
 {
     if (out->status == GRPC_STATUS_OK)
         return AFAR_OK;
-    if (!out->seek || !out->seek->error.code)
+    if (!out->again || !out->again->seek.error.code)
         return fill_error(out, err);
     if (err)
-        afar_error_copy(err, &out->seek->error);
-    return out->seek->error.code;
+        afar_error_copy(err, &out->again->seek.error);
+    return out->again->seek.error.code;
 }
 
 static const afar_metadata *

@@ -12,11 +12,11 @@
 /* A reference to an object at the other end of a link. */
 typedef struct afar__remote {
     afar_object object;
-    afar__link *link;    /* NULL: where `again` says */
+    afar__link *link;    /* NULL: where `goal` says */
     grpc_slice name;     /* empty: the default object */
     grpc_slice instance; /* expected at the other end; empty: any */
     afar_object *keep;   /* what calls keep alive; NULL: nothing (link.h) */
-    afar__again *again;  /* of a reference with a finder; else NULL */
+    afar__goal *goal;    /* of a reference with a finder; else NULL */
 } afar__remote;
 
 struct afar__outgoing {
@@ -26,7 +26,7 @@ struct afar__outgoing {
     grpc_call *call;
     int64_t deadline;
     afar__outgoing *next, **place; /* among the link's calls; guarded by its lock */
-    afar__seek *seek;              /* of a call that may move (grpc_again.h); else NULL */
+    afar__again *again;            /* of a call that may move (grpc_again.h); else NULL */
 
     grpc_metadata *metadata; /* what is sent: `few`, or allocated */
     size_t metadata_count;   /* the instance, if there is one, is the last */

@@ -45,7 +45,7 @@ answered(afar__tag *tag, bool ok)
     /* Without a status (the batch was refused) the call failed here. */
     if (!ok && unary->out.status == GRPC_STATUS_OK)
         unary->out.status = GRPC_STATUS_INTERNAL;
-    if (unary->out.seek && afar__again_try(&unary->out))
+    if (unary->out.again && afar__again_try(&unary->out))
         return;
     afar__outgoing_ended(&unary->out);
     afar__future_fulfil(&unary->future);
@@ -146,14 +146,14 @@ attempt(afar__outgoing *out)
 static void
 start(struct unary *unary)
 {
-    afar__seek *seek = unary->out.seek;
+    afar__again *again = unary->out.again;
 
-    if (!seek) {
+    if (!again) {
         start_batch(unary);
         return;
     }
-    seek->start = attempt;
-    seek->over = over;
+    again->start = attempt;
+    again->over = over;
     if (!afar__again_hold(&unary->out))
         attempt(&unary->out);
 }
