@@ -11,25 +11,28 @@
 
 #include "idl/clash.h"
 #include "idl/cname.h"
+#include "idl/references.h"
 #include "idl/writer.h"
 
-static bool
-is_reference(const idl_message *message)
+static void
+check_interface(idl_model *model, const idl_file *file, const idl_field *field)
 {
-    return message && !strcmp(message->full_name, "afar.Ref");
+    const idl_service *elsewhere;
+
+    if (field->interface)
+        return;
+    elsewhere = service_anywhere(model, field->interface_name);
+    if (elsewhere)
+        complain(model, file, field->option_position,
+                 "(afar.interface) of field %s is %s in %s, which is not imported", field->name,
+                 field->interface_name, elsewhere->file->name);
+    else
+        complain(model, file, field->option_position,
+                 "(afar.interface) of field %s is \"%s\", and no service has that full name",
+                 field->name, field->interface_name);
 }
 
 /* The references among the entries of a map are told at the map. */
-static bool
-refers(const idl_field *field)
-{
-    const idl_message *message = field->message_type;
-
-    if (message && message->is_map_entry && message->field_count == 2)
-        message = message->fields[1].message_type;
-    return is_reference(message);
-}
-
 static void
 check_field(idl_model *model, const idl_file *file, const idl_field *field)
 {
@@ -37,10 +40,13 @@ check_field(idl_model *model, const idl_file *file, const idl_field *field)
         complain(model, file, field->position,
                  "field %s is a group, which protobuf-c cannot read; make it a message",
                  field->name);
-    if (refers(field))
+    if (is_reference_field(field) && field->interface_name)
+        check_interface(model, file, field);
+    else if (is_reference_field(field))
         complain(model, file, field->type_position,
-                 "afar.Ref fields need sessions, which this version does not have");
-    else if (field->has_interface)
+                 "field %s is an afar.Ref, so it needs the (afar.interface) of what it refers to",
+                 field->name);
+    else if (field->interface_name)
         complain(model, file, field->option_position,
                  "(afar.interface) says what an afar.Ref refers to; field %s is none", field->name);
 }
@@ -83,10 +89,10 @@ check_method(idl_model *model, const idl_method *method)
 {
     const idl_file *file = method->service->file;
 
-    if (is_reference(method->request) || is_reference(method->reply))
+    if (method->request->is_reference || method->reply->is_reference)
         complain(model, file, method->position,
-                 "afar.Ref as request or reply of method %s needs sessions, which this version "
-                 "does not have",
+                 "method %s has an afar.Ref as request or reply; it must be a field of a message, "
+                 "with the (afar.interface) of what it refers to",
                  method->name);
     if (!method->oneway)
         return;

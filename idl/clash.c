@@ -178,6 +178,26 @@ take_oneof(idl_checker *checker, const idl_message *message, size_t index,
 }
 
 static void
+take_references(idl_checker *checker, idl_claim *claim, const message_claims *claims,
+                const idl_message *message)
+{
+    static const char *const verbs[] = { "put", "give", "take", NULL };
+
+    if (!message->has_references)
+        return;
+    take(checker, claim, "%s_refs", message->stub);
+    take(checker, claim, "%s_ref_fields", message->stub);
+    for (size_t i = 0; i < message->field_count; i++) {
+        const idl_field *field = &message->fields[i];
+
+        if (!field->message_type || !field->message_type->is_reference)
+            continue;
+        for (const char *const *verb = verbs; *verb; verb++)
+            take(checker, claims->fields[i], "%s_%s_%s", message->stub, *verb, field->member);
+    }
+}
+
+static void
 take_message_functions(idl_checker *checker, idl_claim *claim, const idl_message *message)
 {
     static const char *const functions[] = { "descriptor",     "init",   "get_packed_size", "pack",
@@ -201,6 +221,7 @@ take_message(idl_checker *checker, const idl_message *message)
     take(checker, claim, "%s", message->c_type);
     take(checker, claim, "%s__INIT", message->upper);
     take_message_functions(checker, claim, message);
+    take_references(checker, claim, &claims, message);
     for (size_t i = 0; i < message->oneof_count; i++)
         take_oneof(checker, message, i, &claims);
     for (size_t i = 0; i < message->message_count; i++)

@@ -34,9 +34,9 @@ static const char reserved_methods[] =
 /* Names of parameters and variables in the generated functions: a service
  * without a package may have such a name, and its type would be hidden. */
 static const char reserved_stub_types[] =
-    " arguments call client code deadline detail err format future message methods name object"
-    " options reply request ret_future ret_message ret_object ret_reply ret_stream self stream"
-    " table ";
+    " arguments call client code deadline detail err format future index message methods name"
+    " object options reply request ret_future ret_message ret_object ret_reply ret_stream room"
+    " self stream table ";
 
 /* A message without a package may be called as a macro or a type of C. */
 static const char reserved_types[] = " BUFSIZ DIR EOF FILE I INFINITY NAN NDEBUG NULL ";

@@ -140,6 +140,12 @@ emit_include(idl_writer *writer, const idl_file *file, const char *ending)
                  ending);
 }
 
+bool
+has_references(const idl_message *message)
+{
+    return message->has_references;
+}
+
 static bool
 is_error(const idl_message *message)
 {

@@ -29,6 +29,21 @@ emit_stub_source(idl_writer *writer, const idl_file *file);
 void
 emit_file_table(idl_writer *writer, const idl_file *file);
 
+/* What both halves of the stubs have for references in the messages of a file: in the
+ * header the includes, then plans and helpers, in the source the plans' tables. */
+void
+emit_references_includes(idl_writer *writer, const idl_file *file);
+
+void
+emit_references_header(idl_writer *writer, const idl_file *file);
+
+void
+emit_references_source(idl_writer *writer, const idl_file *file);
+
+/* "&bank_open_reply_refs", or "NULL" for a message without references. */
+const char *
+references_name(idl_pool *pool, const idl_message *message);
+
 /* ---- parts ---- */
 
 /* Says what made the file, and from what. */
@@ -84,6 +99,10 @@ is_in_library(const idl_file *file);
 /* Includes a header of the file: "pb-c.h" or "afar.h". */
 void
 emit_include(idl_writer *writer, const idl_file *file, const char *ending);
+
+/* Whether there are references in a message. */
+bool
+has_references(const idl_message *message);
 
 /* Whether a message of the file is an error. */
 bool

@@ -117,9 +117,13 @@ write_method_entry(idl_writer *writer, const idl_method *method)
     list_add(&types, "&%s__descriptor", method->request->lower);
     list_add(&types, "&%s__descriptor", method->reply->lower);
     write_list(writer, &types, 6, ",\n      ");
-    write_pair(writer,
-               pool_format(writer->pool, "serve_%s, %s,", method->stub, kinds[kind_of(method)]),
-               flags_of(writer->pool, method), 6, " },\n");
+    idl_list rest = list_make(writer->pool);
+    list_add(&rest, "serve_%s", method->stub);
+    list_add(&rest, "%s", kinds[kind_of(method)]);
+    list_add(&rest, "%s", flags_of(writer->pool, method));
+    list_add(&rest, "%s", references_name(writer->pool, method->request));
+    list_add(&rest, "%s", references_name(writer->pool, method->reply));
+    write_list(writer, &rest, 6, " },\n");
 }
 
 static void
@@ -320,6 +324,7 @@ emit_stub_source(idl_writer *writer, const idl_file *file)
     write_format(writer, "#include \"%s.afar.h\"\n\n", cname_stem(writer->pool, file->name));
     if (has_errors(file))
         write_text(writer, "#include <stdarg.h>\n\n#include <afar/message.h>\n\n");
+    emit_references_source(writer, file);
     for (size_t i = 0; i < file->service_count; i++)
         write_service(writer, &file->services[i]);
     each_error(file, write_error, writer);

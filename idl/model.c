@@ -17,6 +17,7 @@
 
 #include "idl/cname.h"
 #include "idl/options.h"
+#include "idl/references.h"
 #include "idl/wire.h"
 
 void
@@ -331,5 +332,6 @@ model_new(idl_pool *pool, const Google__Protobuf__Compiler__CodeGeneratorRequest
         fill_file(&builder, source);
     }
     mark_files(&builder, request);
+    find_references(model);
     return model;
 }

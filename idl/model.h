@@ -31,6 +31,7 @@ typedef struct idl_message idl_message;
 typedef struct idl_enumeration idl_enumeration;
 typedef struct idl_oneof idl_oneof;
 typedef struct idl_file idl_file;
+typedef struct idl_service idl_service;
 
 typedef struct idl_field {
     const char *name;
@@ -41,9 +42,10 @@ typedef struct idl_field {
     idl_label label;
     bool packed;
     bool deprecated;
-    bool string_as_bytes;     /* pb_c_field: a string kept as bytes */
-    bool has_interface;       /* afar.interface is given */
-    const char *default_text; /* as protoc gives it; NULL for none */
+    bool string_as_bytes;         /* pb_c_field: a string kept as bytes */
+    const char *interface_name;   /* as afar.interface gives it; NULL for none */
+    const idl_service *interface; /* of that name, in the file or what it imports; or NULL */
+    const char *default_text;     /* as protoc gives it; NULL for none */
     size_t default_length;
     const idl_message *message_type; /* NULL when it is none */
     const idl_enumeration *enum_type;
@@ -87,7 +89,8 @@ struct idl_message {
     bool has_pack; /* ... and `__pack` and its like */
     bool is_error; /* afar.error */
     bool is_map_entry;
-    bool is_reference; /* afar.Ref: its struct has a member that does not travel */
+    bool is_reference;   /* afar.Ref: its struct has a member that does not travel */
+    bool has_references; /* among its fields, or in a message among them */
     idl_comments comments;
     idl_position position;
 };
@@ -112,8 +115,6 @@ struct idl_enumeration {
     idl_comments comments;
     idl_position position;
 };
-
-typedef struct idl_service idl_service;
 
 typedef struct idl_method {
     const char *name;

@@ -118,8 +118,8 @@ read_field_options(idl_builder *builder, const field_source *source, const idl_p
         made->packed =
             options && options->has_packed ? options->packed != 0 : builder->file->proto3;
     check_options(builder, base, path, OPTIONS_OF_FIELD, OPTION_AFAR_INTERFACE, "a field");
-    option_state state = option_afar_string(base, OPTION_AFAR_INTERFACE);
-    made->has_interface = state == OPTION_PRESENT;
+    option_state state = option_afar_string(builder->model->pool, base, OPTION_AFAR_INTERFACE,
+                                            &made->interface_name);
     made->option_position = option_position(builder, path, OPTIONS_OF_FIELD, OPTION_AFAR_INTERFACE);
     if (state == OPTION_BAD)
         complain(builder->model, builder->file, made->option_position,

@@ -95,11 +95,15 @@ option_afar_bool(const ProtobufCMessage *options, uint32_t number, bool *ret_val
 }
 
 option_state
-option_afar_string(const ProtobufCMessage *options, uint32_t number)
+option_afar_string(idl_pool *pool, const ProtobufCMessage *options, uint32_t number,
+                   const char **ret_value)
 {
     wire_field field = { 0 };
+    option_state state = find_afar(options, number, PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED, &field);
 
-    return find_afar(options, number, PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED, &field);
+    if (state == OPTION_PRESENT)
+        *ret_value = pool_copy(pool, (const char *)field.data, field.length);
+    return state;
 }
 
 uint32_t

@@ -36,9 +36,10 @@ option_pb_c_string(idl_pool *pool, const ProtobufCMessage *options, uint32_t num
 option_state
 option_afar_bool(const ProtobufCMessage *options, uint32_t number, bool *ret_value);
 
-/* The same for a string, whose value does not matter here. */
+/* The same for a string. */
 option_state
-option_afar_string(const ProtobufCMessage *options, uint32_t number);
+option_afar_string(idl_pool *pool, const ProtobufCMessage *options, uint32_t number,
+                   const char **ret_value);
 
 /* The first number among ours, from `from` on, that is set; 0 for none. */
 uint32_t

@@ -65,19 +65,19 @@ serve_bank_account_reconcile(const void *methods, void *self, afar_call *call)
 static const afar_method bank_account_method[] = {
     { "Deposit", "/bank.Account/Deposit",
       &bank__deposit_request__descriptor, &bank__deposit_reply__descriptor,
-      serve_bank_account_deposit, AFAR_UNARY, 0 },
+      serve_bank_account_deposit, AFAR_UNARY, 0, NULL, NULL },
     { "Withdraw", "/bank.Account/Withdraw",
       &bank__withdraw_request__descriptor, &bank__withdraw_reply__descriptor,
-      serve_bank_account_withdraw, AFAR_UNARY, 0 },
+      serve_bank_account_withdraw, AFAR_UNARY, 0, NULL, NULL },
     { "Statement", "/bank.Account/Statement",
       &bank__statement_request__descriptor, &bank__entry__descriptor,
-      serve_bank_account_statement, AFAR_SERVER_STREAM, 0 },
+      serve_bank_account_statement, AFAR_SERVER_STREAM, 0, NULL, NULL },
     { "DepositAll", "/bank.Account/DepositAll",
       &bank__deposit_request__descriptor, &bank__deposit_all_reply__descriptor,
-      serve_bank_account_deposit_all, AFAR_CLIENT_STREAM, 0 },
+      serve_bank_account_deposit_all, AFAR_CLIENT_STREAM, 0, NULL, NULL },
     { "Reconcile", "/bank.Account/Reconcile",
       &bank__entry__descriptor, &bank__finding__descriptor,
-      serve_bank_account_reconcile, AFAR_BIDI_STREAM, 0 },
+      serve_bank_account_reconcile, AFAR_BIDI_STREAM, 0, NULL, NULL },
 };
 
 const afar_interface bank_account_interface = {

@@ -18,7 +18,7 @@ serve_int_double_(const void *methods, void *self, afar_call *call)
 static const afar_method int_method[] = {
     { "double", "/int/double",
       &null__descriptor, &file__descriptor,
-      serve_int_double_, AFAR_UNARY, 0 },
+      serve_int_double_, AFAR_UNARY, 0, NULL, NULL },
 };
 
 const afar_interface int_interface = {
@@ -83,7 +83,7 @@ serve_request_message(const void *methods, void *self, afar_call *call)
 static const afar_method request_method[] = {
     { "message", "/request/message",
       &null__descriptor, &file__descriptor,
-      serve_request_message, AFAR_BIDI_STREAM, 0 },
+      serve_request_message, AFAR_BIDI_STREAM, 0, NULL, NULL },
 };
 
 const afar_interface request_interface = {

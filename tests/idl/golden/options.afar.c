@@ -28,10 +28,10 @@ serve_opt_service_flow(const void *methods, void *self, afar_call *call)
 static const afar_method opt_service_method[] = {
     { "Call", "/options.in.proto.Service/Call",
       &opt__renamed__descriptor, &opt__renamed__unpacked__descriptor,
-      serve_opt_service_call, AFAR_UNARY, 0 },
+      serve_opt_service_call, AFAR_UNARY, 0, NULL, NULL },
     { "Flow", "/options.in.proto.Service/Flow",
       &opt__renamed__descriptor, &opt__renamed__descriptor,
-      serve_opt_service_flow, AFAR_BIDI_STREAM, 0 },
+      serve_opt_service_flow, AFAR_BIDI_STREAM, 0, NULL, NULL },
 };
 
 const afar_interface opt_service_interface = {

@@ -23,7 +23,7 @@ serve_handed_on_fields_learn(const void *methods, void *self, afar_call *call)
 static const afar_method handed_on_fields_method[] = {
     { "Learn", "/handed.on.Fields/Learn",
       &google__protobuf__file_descriptor_proto__descriptor, &google__protobuf__empty__descriptor,
-      serve_handed_on_fields_learn, AFAR_UNARY, AFAR_METHOD_ONEWAY },
+      serve_handed_on_fields_learn, AFAR_UNARY, AFAR_METHOD_ONEWAY, NULL, NULL },
 };
 
 const afar_interface handed_on_fields_interface = {

@@ -64,19 +64,19 @@ serve_services_v1_kinds_talk(const void *methods, void *self, afar_call *call)
 static const afar_method services_v1_kinds_method[] = {
     { "Ask", "/services.v1.Kinds/Ask",
       &services__v1__question__descriptor, &services__v1__answer__descriptor,
-      serve_services_v1_kinds_ask, AFAR_UNARY, 0 },
+      serve_services_v1_kinds_ask, AFAR_UNARY, 0, NULL, NULL },
     { "Tell", "/services.v1.Kinds/Tell",
       &services__v1__answer__descriptor, &google__protobuf__empty__descriptor,
-      serve_services_v1_kinds_tell, AFAR_UNARY, AFAR_METHOD_ONEWAY },
+      serve_services_v1_kinds_tell, AFAR_UNARY, AFAR_METHOD_ONEWAY, NULL, NULL },
     { "Watch", "/services.v1.Kinds/Watch",
       &google__protobuf__timestamp__descriptor, &shelf__shelf__descriptor,
-      serve_services_v1_kinds_watch, AFAR_SERVER_STREAM, 0 },
+      serve_services_v1_kinds_watch, AFAR_SERVER_STREAM, 0, NULL, NULL },
     { "Gather", "/services.v1.Kinds/Gather",
       &shelf__board__board__descriptor, &google__protobuf__empty__descriptor,
-      serve_services_v1_kinds_gather, AFAR_CLIENT_STREAM, 0 },
+      serve_services_v1_kinds_gather, AFAR_CLIENT_STREAM, 0, NULL, NULL },
     { "Talk", "/services.v1.Kinds/Talk",
       &services__v1__question__descriptor, &services__v1__answer__descriptor,
-      serve_services_v1_kinds_talk, AFAR_BIDI_STREAM, 0 },
+      serve_services_v1_kinds_talk, AFAR_BIDI_STREAM, 0, NULL, NULL },
 };
 
 const afar_interface services_v1_kinds_interface = {
@@ -348,18 +348,18 @@ serve_services_v1_flags_gone(const void *methods, void *self, afar_call *call)
 static const afar_method services_v1_flags_method[] = {
     { "Read", "/services.v1.Flags/Read",
       &services__v1__question__descriptor, &services__v1__answer__descriptor,
-      serve_services_v1_flags_read, AFAR_UNARY, AFAR_METHOD_IDEMPOTENT },
+      serve_services_v1_flags_read, AFAR_UNARY, AFAR_METHOD_IDEMPOTENT, NULL, NULL },
     { "Put", "/services.v1.Flags/Put",
       &services__v1__question__descriptor, &services__v1__answer__descriptor,
-      serve_services_v1_flags_put, AFAR_UNARY, AFAR_METHOD_IDEMPOTENT },
+      serve_services_v1_flags_put, AFAR_UNARY, AFAR_METHOD_IDEMPOTENT, NULL, NULL },
     { "Both", "/services.v1.Flags/Both",
       &services__v1__question__descriptor, &services__v1__answer__descriptor,
       serve_services_v1_flags_both, AFAR_CLIENT_STREAM,
-      AFAR_METHOD_IDEMPOTENT | AFAR_METHOD_DEPRECATED },
+      AFAR_METHOD_IDEMPOTENT | AFAR_METHOD_DEPRECATED, NULL, NULL },
     { "Gone", "/services.v1.Flags/Gone",
       &services__v1__question__descriptor, &google__protobuf__empty__descriptor,
       serve_services_v1_flags_gone, AFAR_UNARY,
-      AFAR_METHOD_ONEWAY | AFAR_METHOD_IDEMPOTENT | AFAR_METHOD_DEPRECATED },
+      AFAR_METHOD_ONEWAY | AFAR_METHOD_IDEMPOTENT | AFAR_METHOD_DEPRECATED, NULL, NULL },
 };
 
 const afar_interface services_v1_flags_interface = {
@@ -526,7 +526,7 @@ serve_services_v1_retired_ask(const void *methods, void *self, afar_call *call)
 static const afar_method services_v1_retired_method[] = {
     { "Ask", "/services.v1.Retired/Ask",
       &services__v1__question__descriptor, &services__v1__answer__descriptor,
-      serve_services_v1_retired_ask, AFAR_UNARY, AFAR_METHOD_DEPRECATED },
+      serve_services_v1_retired_ask, AFAR_UNARY, AFAR_METHOD_DEPRECATED, NULL, NULL },
 };
 
 const afar_interface services_v1_retired_interface = {

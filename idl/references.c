@@ -1,0 +1,139 @@
+/* Which fields are references and to what, and which messages have some inside.
+ *
+ * An interface is looked for where a type would be: in the file, in its imports, and in
+ * what these import publicly.  The option of a map stands on the map, its reference is
+ * the value of an entry; so the entry's value gets what the map says.  One thread. */
+
+#include "idl/references.h"
+
+#include <string.h>
+
+const idl_service *
+service_anywhere(const idl_model *model, const char *full_name)
+{
+    for (size_t i = 0; i < model->file_count; i++) {
+        const idl_file *file = &model->files[i];
+
+        for (size_t j = 0; j < file->service_count; j++)
+            if (!strcmp(file->services[j].full_name, full_name))
+                return &file->services[j];
+    }
+    return NULL;
+}
+
+/* Whether `from` is that file or hands it on; `seen` has the files that do not. */
+static bool
+hands_on(const idl_model *model, const idl_file *from, const idl_file *file, bool *seen)
+{
+    if (from == file)
+        return true;
+    if (seen[from - model->files])
+        return false;
+    seen[from - model->files] = true;
+    for (size_t i = 0; i < from->import_count; i++)
+        if (from->is_public[i] && hands_on(model, from->imports[i], file, seen))
+            return true;
+    return false;
+}
+
+static bool
+is_visible(const idl_model *model, const idl_file *file, const idl_file *from)
+{
+    bool *seen = pool_array(model->pool, model->file_count, sizeof *seen);
+
+    if (file == from)
+        return true;
+    for (size_t i = 0; i < from->import_count; i++)
+        if (hands_on(model, from->imports[i], file, seen))
+            return true;
+    return false;
+}
+
+static const idl_service *
+find_interface(const idl_model *model, const idl_file *from, const char *full_name)
+{
+    const idl_service *found = service_anywhere(model, full_name);
+
+    return found && is_visible(model, found->file, from) ? found : NULL;
+}
+
+/* The value of a map's entries; NULL for what is no map. */
+static idl_field *
+value_of_map(const idl_field *field)
+{
+    const idl_message *entry = field->message_type;
+
+    return entry && entry->is_map_entry && entry->field_count == 2 ? &entry->fields[1] : NULL;
+}
+
+bool
+is_reference_field(const idl_field *field)
+{
+    const idl_field *value = value_of_map(field);
+    const idl_message *type = value ? value->message_type : field->message_type;
+
+    return type && type->is_reference;
+}
+
+static void
+find_interfaces(const idl_model *model, idl_message *message)
+{
+    for (size_t i = 0; i < message->field_count; i++) {
+        idl_field *field = &message->fields[i];
+        idl_field *value = value_of_map(field);
+
+        if (!field->interface_name || !is_reference_field(field))
+            continue;
+        field->interface = find_interface(model, message->file, field->interface_name);
+        if (!value)
+            continue;
+        value->interface = field->interface;
+        value->position = field->position;
+    }
+    for (size_t i = 0; i < message->message_count; i++)
+        find_interfaces(model, &message->messages[i]);
+}
+
+/* Whether a message has references, by what is known of those it has inside. */
+static bool
+leads_to_reference(const idl_message *message)
+{
+    for (size_t i = 0; i < message->field_count; i++) {
+        const idl_message *type = message->fields[i].message_type;
+
+        if (type && (type->is_reference || type->has_references))
+            return true;
+    }
+    return false;
+}
+
+/* Returns whether any message was found to have references that did not before. */
+static bool
+mark_messages(idl_message *messages, size_t count)
+{
+    bool any = false;
+
+    for (size_t i = count; i-- > 0;) {
+        idl_message *message = &messages[i];
+
+        any |= mark_messages(message->messages, message->message_count);
+        if (message->has_references || !leads_to_reference(message))
+            continue;
+        message->has_references = true;
+        any = true;
+    }
+    return any;
+}
+
+void
+find_references(idl_model *model)
+{
+    for (size_t i = 0; i < model->file_count; i++) {
+        idl_file *file = &model->files[i];
+
+        for (size_t j = 0; j < file->message_count; j++)
+            find_interfaces(model, &file->messages[j]);
+        while (mark_messages(file->messages, file->message_count))
+            ;
+    }
+}
