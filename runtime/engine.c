@@ -7,10 +7,18 @@
  * without a switch of threads.  A caller that holds the role while it waits
  * never runs user code; it queues it and an idle library thread takes it.
  *
- * One of the idle threads is the watcher.  It wakes every now and then while
- * there is traffic, and takes the role if that stood open for a whole tick:
- * its holder is in user code for long, or left it vacant.  When nothing moves
- * the watcher sleeps like the others, and costs nothing.
+ * One event may ask for many tasks.  Its thread keeps them (kept.c) and runs one after the
+ * other, which is quick while they are short.  When one of them lasts, those behind it go to
+ * the run queue.
+ *
+ * One of the idle threads is the watcher.  It wakes every now and then while there is traffic
+ * or tasks wait behind others.  It takes the role if that stood open for a whole tick: its
+ * holder is in user code for long, or left it vacant.  And it takes away what waited for a
+ * whole tick behind the same task.  When nothing moves the watcher sleeps like the others, and
+ * costs nothing, also beside a task that lasts alone.
+ *
+ * To the run queue one thread at a time is summoned; when it takes a task and leaves others
+ * it summons the next.  So there are as many as the tasks keep busy, and not one for each.
  *
  * Before a thread goes into user code, or waits there, it makes sure that
  * another one idles, and starts it if not.  So handlers may block, on each other
@@ -28,13 +36,13 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "runtime/clock.h"
 #include "runtime/core.h"
 #include "runtime/engine_parts.h"
 #include "runtime/futex.h"
+#include "runtime/kept.h"
 #include "runtime/lead.h"
 #include "runtime/log.h"
 #include "runtime/misuse.h"
@@ -44,13 +52,23 @@
 #define TICK_MIN (200 * AFAR__MICROSECOND)
 #define TICK_MAX (500 * AFAR__MICROSECOND)
 
+/* What an idle thread parks on. */
+enum {
+    ASLEEP,
+    NUDGED, /* to look whether somebody must watch; still in the list of the idle ones */
+    CALLED, /* to leave that list, and look for work */
+};
+
 struct thread {
-    atomic_uint woken;        /* what it parks on */
-    struct thread *next_idle; /* guarded by engine.lock */
     pthread_t id;
-    bool dispatching;          /* takes events: keeps their tasks for itself */
-    afar__task *first, **last; /* those tasks */
-    struct thread *next_dead;
+    bool dispatching; /* takes events: keeps their tasks for itself */
+    bool waiting;     /* in afar__wait, in the middle of a task */
+    afar__kept kept;
+    atomic_uint woken; /* changed under engine.lock */
+
+    /* Guarded by engine.lock. */
+    bool summoned; /* to look at the queue, and has not yet */
+    struct thread *next, *next_idle, *next_dead;
 };
 
 static struct {
@@ -58,8 +76,10 @@ static struct {
     pthread_cond_t gone; /* a thread ended, or the core was closed */
     unsigned holds;
     bool open;
-    bool closing;     /* between the last release and the core's end */
-    unsigned blocked; /* library threads that wait in user code */
+    bool closing;      /* between the last release and the core's end */
+    unsigned blocked;  /* library threads that wait in user code */
+    unsigned summoned; /* threads on their way to the queue */
+    struct thread *all;
     struct thread *idle;
     struct thread *dead;       /* ended, to be joined */
     afar__task *first, **last; /* the run queue */
@@ -101,80 +121,50 @@ afar__engine_may_wait(void)
 
 /* ---- threads ---- */
 
-/* With all signals blocked: they are the program's. */
-static int
-make_thread(pthread_t *ret_id, void *(*fn)(void *arg), void *arg)
-{
-    sigset_t all, before;
-    int failed;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    failed = pthread_create(ret_id, NULL, fn, arg);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed;
-}
-
-bool
-afar__engine_aside(void *(*fn)(void *arg), void *arg)
-{
-    pthread_t aside;
-
-    if (afar__engine_may_wait()) {
-        fn(arg);
-        return true;
-    }
-    if (make_thread(&aside, fn, arg)) {
-        afar__log(AFAR_LOG_ERROR, "no thread to close with: something stays open");
-        return false;
-    }
-    pthread_detach(aside);
-    return true;
-}
-
-static void
+/* NULL if there is none to be had. */
+static struct thread *
 spawn_locked(void)
 {
     struct thread *thread;
     int failed;
 
     if (engine.threads >= AFAR__MAX_THREADS || !engine.open)
-        return;
+        return NULL;
     thread = calloc(1, sizeof *thread);
     if (!thread)
-        return;
-    thread->last = &thread->first;
-    failed = make_thread(&thread->id, library_thread, thread);
+        return NULL;
+    failed = afar__thread_make(&thread->id, library_thread, thread);
     if (failed) {
         afar__log(AFAR_LOG_ERROR, "no thread: error %d, with %u running", failed,
                   atomic_load(&engine.threads));
         free(thread);
-        return;
+        return NULL;
     }
+    thread->summoned = true;
+    engine.summoned++;
+    thread->next = engine.all;
+    engine.all = thread;
     engine.threads++;
+    return thread;
 }
 
-static void
+static struct thread *
 wake_idle_locked(void)
 {
     struct thread *thread = engine.idle;
 
-    if (!thread)
-        return;
     engine.idle = thread->next_idle;
     atomic_fetch_sub(&engine.idle_count, 1);
-    atomic_store(&thread->woken, 1);
+    atomic_store(&thread->woken, CALLED);
     afar__futex_wake(&thread->woken);
+    return thread;
 }
 
-/* Wakes an idle thread, or makes one. */
-static void
+/* Wakes an idle thread, or makes one; NULL if there is none to be had. */
+static struct thread *
 summon_locked(void)
 {
-    if (engine.idle)
-        wake_idle_locked();
-    else
-        spawn_locked();
+    return engine.idle ? wake_idle_locked() : spawn_locked();
 }
 
 static void
@@ -183,8 +173,8 @@ ensure_spare(void)
     if (atomic_load(&engine.idle_count) > 0)
         return;
     pthread_mutex_lock(&engine.lock);
-    if (!engine.idle)
-        spawn_locked();
+    if (!engine.idle && engine.summoned == 0)
+        (void)spawn_locked();
     pthread_mutex_unlock(&engine.lock);
 }
 
@@ -201,56 +191,181 @@ leave_idle_locked(struct thread *thread)
     atomic_fetch_sub(&engine.idle_count, 1);
 }
 
-/* ---- the role stands open: somebody must look ---- */
+/* ---- the run queue ---- */
+
+/* One at a time is on its way: it calls the next one if it leaves tasks behind.  So many short
+ * tasks do not get a thread each. */
+static void
+summon_for_queue_locked(void)
+{
+    if (!engine.first || engine.summoned > 0)
+        return;
+    if (!engine.idle) {
+        (void)spawn_locked();
+        return;
+    }
+    wake_idle_locked()->summoned = true;
+    engine.summoned++;
+}
+
+/* It has come. */
+static void
+summoned_locked(struct thread *thread)
+{
+    if (thread->summoned)
+        engine.summoned--;
+    thread->summoned = false;
+}
+
+/* All that are linked by `next`; may be NULL. */
+static void
+queue_locked(afar__task *task)
+{
+    while (task) {
+        afar__task *next = task->next;
+
+        if (!engine.first)
+            engine.last = &engine.first;
+        task->next = NULL;
+        *engine.last = task;
+        engine.last = &task->next;
+        atomic_fetch_add(&engine.queued, 1);
+        task = next;
+    }
+    summon_for_queue_locked();
+}
+
+static afar__task *
+next_task(struct thread *thread)
+{
+    afar__task *task;
+
+    if (atomic_load(&engine.queued) == 0)
+        return NULL;
+    pthread_mutex_lock(&engine.lock);
+    summoned_locked(thread);
+    task = engine.first;
+    if (task) {
+        engine.first = task->next;
+        atomic_fetch_sub(&engine.queued, 1);
+        summon_for_queue_locked();
+    }
+    pthread_mutex_unlock(&engine.lock);
+    return task;
+}
+
+/* ---- who must be watched ---- */
+
+/* Whether a library thread should take the role that stands open. */
+static bool
+should_lead(void)
+{
+    return atomic_load(&engine.background) > 0 && afar__lead_open();
+}
+
+static bool
+some_laden_locked(void)
+{
+    for (struct thread *thread = engine.all; thread; thread = thread->next)
+        if (afar__kept_laden(&thread->kept))
+            return true;
+    return false;
+}
+
+static bool
+needs_watching_locked(void)
+{
+    return should_lead() || some_laden_locked();
+}
+
+/* The watcher does so at each tick.  True if tasks wait behind others still. */
+static bool
+relieve_locked(void)
+{
+    for (struct thread *thread = engine.all; thread; thread = thread->next)
+        queue_locked(afar__kept_take_late(&thread->kept));
+    return some_laden_locked();
+}
 
 static void
-wake_watcher(void)
+nudge_locked(void)
 {
-    if (atomic_load(&engine.watching) || atomic_load(&engine.background) == 0 ||
-        atomic_load(&engine.idle_count) == 0)
+    struct thread *thread = engine.idle;
+
+    if (!thread || atomic_load(&thread->woken) == NUDGED)
+        return;
+    atomic_store(&thread->woken, NUDGED);
+    afar__futex_wake(&thread->woken);
+}
+
+static void
+call_watcher_locked(void)
+{
+    if (atomic_load(&engine.watching))
+        return;
+    if (engine.idle)
+        nudge_locked();
+    else if (engine.summoned == 0)
+        (void)spawn_locked();
+}
+
+/* Tasks wait behind the one that this thread runs, or is about to. */
+static void
+laden(void)
+{
+    if (atomic_load(&engine.watching))
         return;
     pthread_mutex_lock(&engine.lock);
-    if (!atomic_load(&engine.watching))
-        wake_idle_locked();
+    call_watcher_locked();
     pthread_mutex_unlock(&engine.lock);
 }
 
 void
 afar__engine_lead_opened(void)
 {
-    if (!afar__wake_parked())
-        wake_watcher();
+    if (afar__wake_parked() || atomic_load(&engine.watching) ||
+        atomic_load(&engine.background) == 0 || atomic_load(&engine.idle_count) == 0)
+        return;
+    pthread_mutex_lock(&engine.lock);
+    call_watcher_locked();
+    pthread_mutex_unlock(&engine.lock);
 }
 
-/* ---- the run queue ---- */
+/* ---- tasks ---- */
 
-static void
-queue_locked(afar__task *task)
+/* A library thread that waits in a task does not get to what it keeps. */
+static bool
+keeps(struct thread *thread)
 {
-    if (!engine.first)
-        engine.last = &engine.first;
-    task->next = NULL;
-    *engine.last = task;
-    engine.last = &task->next;
-    atomic_fetch_add(&engine.queued, 1);
-    summon_locked();
-}
-
-static void
-keep(struct thread *thread, afar__task *task)
-{
-    task->next = NULL;
-    *thread->last = task;
-    thread->last = &task->next;
+    return thread && !thread->waiting;
 }
 
 void
 afar__engine_run_next(afar__task *task)
 {
-    if (this_thread)
-        keep(this_thread, task);
-    else
+    struct thread *thread = this_thread;
+
+    if (!keeps(thread)) {
         afar__engine_run(task);
+        return;
+    }
+    afar__kept_add(&thread->kept, task);
+    if (afar__kept_laden(&thread->kept))
+        laden();
+}
+
+void
+afar__engine_run_last(afar__task *task)
+{
+    struct thread *thread = this_thread;
+
+    if (!keeps(thread)) {
+        afar__engine_run(task);
+        return;
+    }
+    afar__kept_add_last(&thread->kept, task);
+    if (afar__kept_laden(&thread->kept))
+        laden();
 }
 
 void
@@ -259,29 +374,13 @@ afar__engine_run(afar__task *task)
     struct thread *thread = this_thread;
 
     if (thread && thread->dispatching) {
-        keep(thread, task);
+        afar__kept_add(&thread->kept, task);
         return;
     }
+    task->next = NULL;
     pthread_mutex_lock(&engine.lock);
     queue_locked(task);
     pthread_mutex_unlock(&engine.lock);
-}
-
-static afar__task *
-next_task(void)
-{
-    afar__task *task;
-
-    if (atomic_load(&engine.queued) == 0)
-        return NULL;
-    pthread_mutex_lock(&engine.lock);
-    task = engine.first;
-    if (task) {
-        engine.first = task->next;
-        atomic_fetch_sub(&engine.queued, 1);
-    }
-    pthread_mutex_unlock(&engine.lock);
-    return task;
 }
 
 afar_code
@@ -293,7 +392,7 @@ afar__engine_background(afar_error *err)
         atomic_load(&engine.threads) > 0)
         return AFAR_OK;
     pthread_mutex_lock(&engine.lock);
-    summon_locked();
+    (void)summon_locked();
     threads = atomic_load(&engine.threads);
     pthread_mutex_unlock(&engine.lock);
     if (threads > 0)
@@ -310,30 +409,19 @@ afar__engine_background_end(void)
 
 /* ---- library threads ---- */
 
-static void
-run_kept(struct thread *thread)
-{
-    afar__task *task;
-
-    while ((task = thread->first) != NULL) {
-        thread->first = task->next;
-        if (!thread->first)
-            thread->last = &thread->first;
-        task->run(task);
-    }
-}
-
 /* Runs what the last event asked for, as the leader.  False if somebody took the
  * role meanwhile. */
 static bool
 run_user(struct thread *thread)
 {
-    if (!thread->first)
+    if (!afar__kept_any(&thread->kept))
         return true;
     ensure_spare();
     afar__lead_enter_user((afar__leader)thread);
     afar__engine_lead_opened();
-    run_kept(thread);
+    do
+        afar__kept_run(&thread->kept, laden);
+    while (afar__kept_run_last(&thread->kept, laden));
     return afar__lead_leave_user((afar__leader)thread);
 }
 
@@ -370,15 +458,8 @@ lead_loop(struct thread *thread)
     afar__engine_lead_opened();
 }
 
-/* Whether a library thread should take the role that stands open. */
-static bool
-should_lead(void)
-{
-    return atomic_load(&engine.background) > 0 && afar__lead_open();
-}
-
-/* Ticks while the role moves.  True when it stood open for a whole tick, false
- * when there is nothing to watch. */
+/* Ticks while the role moves, or tasks wait behind others.  True when the role stood open for a whole
+ * tick, false when there is nothing to watch. */
 static bool
 watch_locked(struct thread *thread)
 {
@@ -386,20 +467,24 @@ watch_locked(struct thread *thread)
     bool take = false;
 
     atomic_store(&engine.watching, true);
-    while (!take && !atomic_load(&thread->woken)) {
+    while (!take) {
         unsigned epoch = afar__lead_epoch();
+        bool wait;
 
         pthread_mutex_unlock(&engine.lock);
-        afar__futex_wait(&thread->woken, 0, afar__now() + tick);
+        afar__futex_wait(&thread->woken, ASLEEP, afar__now() + tick);
         pthread_mutex_lock(&engine.lock);
+        if (atomic_load(&thread->woken) == CALLED)
+            break;
+        wait = relieve_locked();
         if (afar__lead_epoch() != epoch) {
             tick = tick * 2 > TICK_MAX ? TICK_MAX : tick * 2;
             continue;
         }
         take = should_lead();
-        if (!take) {
+        if (!take && !wait) {
             atomic_store(&engine.watching, false);
-            if (!should_lead())
+            if (!needs_watching_locked())
                 return false;
             atomic_store(&engine.watching, true);
         }
@@ -408,42 +493,52 @@ watch_locked(struct thread *thread)
     return take;
 }
 
+/* Sleeps, or watches if nobody does and somebody must.  True if it is to take the role. */
+static bool
+idle_once_locked(struct thread *thread, bool *ret_stay)
+{
+    bool spare;
+    int64_t until;
+
+    if (atomic_load(&thread->woken) == NUDGED)
+        atomic_store(&thread->woken, ASLEEP);
+    if (!atomic_load(&engine.watching) && needs_watching_locked())
+        return watch_locked(thread);
+    spare = atomic_load(&engine.idle_count) > SPARE_THREADS;
+    until = spare ? afar__now() + SPARE_TIME : AFAR__NEVER;
+    pthread_mutex_unlock(&engine.lock);
+    afar__futex_wait(&thread->woken, ASLEEP, until);
+    pthread_mutex_lock(&engine.lock);
+    *ret_stay = !spare || atomic_load(&thread->woken) || afar__now() < until ||
+                atomic_load(&engine.idle_count) <= SPARE_THREADS;
+    return false;
+}
+
 /* Idles until there is something to do.  False if the thread should end;
  * otherwise *ret_lead says whether it is to take the role. */
 static bool
 idle(struct thread *thread, bool *ret_lead)
 {
-    bool stay = true, watched = false;
+    bool stay = true;
 
     *ret_lead = false;
     pthread_mutex_lock(&engine.lock);
+    summoned_locked(thread);
     if (engine.first || atomic_load(&engine.stopping)) {
         stay = engine.first != NULL;
         pthread_mutex_unlock(&engine.lock);
         return stay;
     }
-    atomic_store(&thread->woken, 0);
+    atomic_store(&thread->woken, ASLEEP);
     thread->next_idle = engine.idle;
     engine.idle = thread;
     atomic_fetch_add(&engine.idle_count, 1);
-    while (!atomic_load(&thread->woken) && stay && !*ret_lead) {
-        if (!atomic_load(&engine.watching) && should_lead()) {
-            *ret_lead = watch_locked(thread);
-            watched = true;
-            continue;
-        }
-        bool spare = atomic_load(&engine.idle_count) > SPARE_THREADS;
-        int64_t until = spare ? afar__now() + SPARE_TIME : AFAR__NEVER;
-        pthread_mutex_unlock(&engine.lock);
-        afar__futex_wait(&thread->woken, 0, until);
-        pthread_mutex_lock(&engine.lock);
-        stay = !spare || atomic_load(&thread->woken) || afar__now() < until ||
-               atomic_load(&engine.idle_count) <= SPARE_THREADS;
-    }
+    while (atomic_load(&thread->woken) != CALLED && stay && !*ret_lead)
+        *ret_lead = idle_once_locked(thread, &stay);
     leave_idle_locked(thread);
-    /* The watcher goes into user code now, perhaps for long: another one watches. */
-    if (watched && atomic_load(&thread->woken) && should_lead())
-        wake_idle_locked();
+    /* It may have watched, or been asked to, and does something else now, perhaps for long. */
+    if (*ret_lead ? some_laden_locked() : needs_watching_locked())
+        call_watcher_locked();
     pthread_mutex_unlock(&engine.lock);
     return stay;
 }
@@ -463,6 +558,16 @@ join_dead(struct thread *dead)
 }
 
 static void
+leave_all_locked(struct thread *thread)
+{
+    struct thread **link = &engine.all;
+
+    while (*link != thread)
+        link = &(*link)->next;
+    *link = thread->next;
+}
+
+static void
 end_thread(struct thread *thread)
 {
     struct thread *before;
@@ -474,6 +579,7 @@ end_thread(struct thread *thread)
     join_dead(before);
     pthread_mutex_lock(&engine.lock);
     engine.threads--;
+    leave_all_locked(thread);
     thread->next_dead = engine.dead;
     engine.dead = thread;
     pthread_cond_broadcast(&engine.gone);
@@ -490,11 +596,13 @@ library_thread(void *argument)
     this_thread = thread;
     pthread_setname_np(pthread_self(), "afar");
     do {
-        while ((task = next_task()) != NULL) {
-            ensure_spare();
-            keep(thread, task);
-            run_kept(thread);
-        }
+        do
+            while ((task = next_task(thread)) != NULL) {
+                ensure_spare();
+                afar__kept_add(&thread->kept, task);
+                afar__kept_run(&thread->kept, laden);
+            }
+        while (afar__kept_run_last(&thread->kept, laden));
         if (lead && should_lead() && !atomic_load(&engine.stopping) &&
             afar__lead_take((afar__leader)thread, true))
             lead_loop(thread);
@@ -542,15 +650,10 @@ afar__engine_block(void)
     room = engine.blocked + 1 < AFAR__MAX_THREADS;
     if (room) {
         engine.blocked++;
-        while (thread->first) {
-            afar__task *task = thread->first;
-
-            thread->first = task->next;
-            queue_locked(task);
-        }
-        thread->last = &thread->first;
+        thread->waiting = true;
+        queue_locked(afar__kept_take_all(&thread->kept));
         if (!engine.idle)
-            spawn_locked();
+            (void)spawn_locked();
     }
     pthread_mutex_unlock(&engine.lock);
     return room;
@@ -561,6 +664,7 @@ afar__engine_unblock(void)
 {
     if (!this_thread)
         return;
+    this_thread->waiting = false;
     pthread_mutex_lock(&engine.lock);
     engine.blocked--;
     pthread_mutex_unlock(&engine.lock);
@@ -629,7 +733,7 @@ shut_down(void *argument)
     engine.open = false;
     while (engine.threads > 0) {
         while (engine.idle)
-            wake_idle_locked();
+            (void)wake_idle_locked();
         if (atomic_load(&engine.library_blocked))
             afar__core_kick();
         struct timespec soon;

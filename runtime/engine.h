@@ -46,7 +46,8 @@ struct afar__task {
 
 /* Runs a task on a library thread: soon and on this very thread if it is the one
  * that polls for the library, else on another one.  Order is kept only among
- * tasks that are queued by one library thread. */
+ * tasks that are queued by one library thread; they run one after the other, unless one of them
+ * lasts: then the others go on elsewhere. */
 void
 afar__engine_run(afar__task *task);
 
@@ -54,6 +55,14 @@ afar__engine_run(afar__task *task);
  * runs now: for handing an object's turn on. */
 void
 afar__engine_run_next(afar__task *task);
+
+/* The same, but on this thread after all that it is to run, when it is a library thread: after the
+ * tasks that the event brought, and those that they hand on.  For what is cheaper done once for
+ * many, as writing what they answered.  It waits for them half a millisecond or so, no
+ * longer: then another thread runs it while they go on, so who adds to what it does later
+ * queues it again. */
+void
+afar__engine_run_last(afar__task *task);
 
 /* Says that something can happen without anybody waiting for it (a server that
  * listens, a call that was started): a library thread then polls when no caller

@@ -1,14 +1,21 @@
 #ifndef AFAR_RUNTIME_ENGINE_PARTS_H
 #define AFAR_RUNTIME_ENGINE_PARTS_H
 
-/* What the two halves of the engine, engine.c and wait.c, need of each other. */
+/* What the parts of the engine, engine.c, wait.c and aside.c, need of each other. */
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "runtime/lead.h"
 
 /* Of library threads; the last one is kept from waiting. */
 #define AFAR__MAX_THREADS 256
+
+/* ---- of aside.c ---- */
+
+/* Makes a thread with all signals blocked: they are the program's.  0, or an error number. */
+int
+afar__thread_make(pthread_t *ret_id, void *(*fn)(void *arg), void *arg);
 
 /* ---- of wait.c ---- */
 
