@@ -162,6 +162,13 @@ next_id(afar__session *session)
     return calls->made + 1;
 }
 
+bool
+afar__session_can_call(const afar__session *session)
+{
+    return session->opened && !session->closing && !session->over &&
+           session->questions.used < session->questions.most;
+}
+
 afar_code
 afar__session_call(afar__session *session, const afar__session_request *request,
                    afar__session_id *ret_call, afar_error *err)

@@ -128,10 +128,12 @@ afar__method_number(afar__session *session, const char *path, uint32_t *ret_numb
     afar__methods *methods = &session->methods;
     size_t length = strlen(path);
     uint32_t hash, at;
+    afar_code code;
 
-    if (length > AFAR__FRAME_MAX_METHOD)
-        return afar_fail(err, AFAR_INVALID_ARGUMENT, "the path of a method has %zu bytes, over %d",
-                         length, AFAR__FRAME_MAX_METHOD);
+    if (length == 0 || length > AFAR__FRAME_MAX_METHOD)
+        return afar_fail(err, AFAR_INVALID_ARGUMENT,
+                         "the path of a method has %zu bytes, not 1 to %d", length,
+                         AFAR__FRAME_MAX_METHOD);
     hash = hash_of(path, length);
     if (methods->n_ours) {
         at = place_of(methods, path, (uint32_t)length, hash);
@@ -143,6 +145,11 @@ afar__method_number(afar__session *session, const char *path, uint32_t *ret_numb
     if (methods->n_ours >= session->peer.methods)
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "the peer takes %u methods in a session",
                          (unsigned)session->peer.methods);
+    code = afar__frame_check(&(afar__frame){ .kind = AFAR__FRAME_METHOD,
+                                             .method = { 1, { (const uint8_t *)path, length } } },
+                             err);
+    if (code != AFAR_OK)
+        return code;
     if (!announce(session, path, (uint32_t)length, hash))
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "out of memory for a method's number");
     *ret_number = methods->n_ours;

@@ -194,6 +194,11 @@ AFAR_MUST_USE afar_code
 afar__session_call(afar__session *session, const afar__session_request *request,
                    afar__session_id *ret_call, afar_error *err);
 
+/* Whether there is a place for one more call: the session is opened and does not close, and the peer
+ * takes another.  Who queues calls asks again after each `take` and when `next` has said false. */
+bool
+afar__session_can_call(const afar__session *session);
+
 /* The answer is not wanted any more.  RETURNED comes all the same; at once, with CANCELLED and
  * NOT_SENT, if the call was not taken yet and no call to its result waits behind it. */
 void

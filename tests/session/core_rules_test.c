@@ -320,3 +320,51 @@ TEST(an_idle_session_is_small)
     CHECK(afar__session_held_bytes(duo.a) <= 2048);
     duo_close(duo);
 }
+
+TEST(a_call_has_a_place_below_the_limit_of_the_peer)
+{
+    struct duo duo = duo_open(NULL, &(afar__session_limits){ .calls = 2 });
+    afar__session *closed = core_open(NULL, 3);
+    afar__session_request request = core_request("");
+    afar__session_id kept, other, first;
+
+    CHECK(!afar__session_can_call(closed)); /* not open yet */
+    afar__session_free(closed);
+    CHECK(afar__session_can_call(duo.a));
+    request.keep = true;
+    kept = core_call(duo.a, &request);
+    CHECK(afar__session_can_call(duo.a));
+    other = core_call(duo.a, &request);
+    CHECK(!afar__session_can_call(duo.a));
+    CHECK_INT(afar__session_call(duo.a, &request, &first, NULL), AFAR_RESOURCE_EXHAUSTED);
+    core_carry(duo.a, duo.b);
+    first = core_expect(duo.b, AFAR__SESSION_CALLED).call;
+    core_reply(duo.b, first, AFAR_OK);
+    core_reply(duo.b, core_expect(duo.b, AFAR__SESSION_CALLED).call, AFAR_ABORTED);
+    core_expect_none(duo.b);
+    core_carry(duo.b, duo.a);
+    CHECK(core_expect(duo.a, AFAR__SESSION_RETURNED).call == kept);
+    CHECK(!afar__session_can_call(duo.a)); /* it is kept, and the other not answered yet */
+    CHECK(core_expect(duo.a, AFAR__SESSION_RETURNED).call == other);
+    core_expect_none(duo.a);
+    CHECK(!afar__session_can_call(duo.a)); /* its Finish was not sent */
+    CHECK(core_carry(duo.a, duo.b));
+    CHECK(afar__session_can_call(duo.a));
+    afar__session_close(duo.a);
+    CHECK(!afar__session_can_call(duo.a));
+    duo_close(duo);
+}
+
+TEST(a_method_that_no_peer_takes_is_refused)
+{
+    struct duo duo = duo_open(NULL, NULL);
+    afar__session_request request = core_request("");
+    afar__session_id call = 0;
+
+    request.method = "";
+    CHECK_INT(afar__session_call(duo.a, &request, &call, NULL), AFAR_INVALID_ARGUMENT);
+    request.method = "/a.B/\xff";
+    CHECK_INT(afar__session_call(duo.a, &request, &call, NULL), AFAR_INVALID_ARGUMENT);
+    CHECK(!afar__session_wants_write(duo.a));
+    duo_close(duo);
+}

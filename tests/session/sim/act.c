@@ -161,6 +161,7 @@ make_call(struct sim_node *node)
     afar__session_request request = { .user = call };
     afar_error err = AFAR_ERROR_INIT;
     afar_code code;
+    bool had_place;
 
     if (world->call_count == SIM_CALLS)
         return;
@@ -188,7 +189,10 @@ make_call(struct sim_node *node)
     request.reference_count = payload.reference_count;
     request.keep = call->keep;
     request.oneway = call->oneway;
+    had_place = afar__session_can_call(node->session);
     code = afar__session_call(node->session, &request, &call->question, &err);
+    if (code == AFAR_OK && !had_place)
+        sim_wrong(world, "call %u is made where it has no place", call->number);
     if (code == AFAR_OK) {
         world->call_count++;
         sim_payload_went(node, &payload);
