@@ -1,10 +1,11 @@
 /* A customer of the bank: all four kinds of call, and an error with details.
  *
- *     bank-client [NAME]      shows them
- *     bank-client NAME -      pays in each amount that standard input has, a line each
+ *     bank-client [NAME]              shows them
+ *     bank-client NAME -              pays in each amount that standard input has, a line each
+ *     bank-client --of CUSTOMER BANK  shows them on an account that the bank gives
  *
- * NAME is asked of the name server (AFAR_NAMES in the environment, or 127.0.0.1:7700), or is an
- * address: grpc://127.0.0.1:7000/bank/accounts/alice. */
+ * NAME and BANK are asked of the name server (AFAR_NAMES in the environment, or 127.0.0.1:7700),
+ * or are an address: grpc://127.0.0.1:7000/bank/accounts/alice, afar://127.0.0.1:7000/bank. */
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -144,20 +145,46 @@ pay_in_all(bank_account *account, FILE *amounts, afar_error *err)
     return code;
 }
 
+/* Asks the bank for the account of a customer. */
+static afar_code
+open_of(afar_client *client, const char *customer, const char *name, bank_account **ret_account,
+        afar_error *err)
+{
+    Bank__OpenRequest request = BANK__OPEN_REQUEST__INIT;
+    Bank__OpenReply *reply = NULL;
+    bank_bank *bank = NULL;
+    afar_code code = bank_bank_open(client, name, afar_after_ms(2000), &bank, err);
+
+    request.customer = (char *)customer;
+    if (!code && !(code = bank_bank_open_(bank, &request, afar_after_ms(2000), &reply, err)) &&
+        !(*ret_account = bank_open_reply_take_account(reply)))
+        code = afar_fail(err, AFAR_INTERNAL, "the bank gives no account");
+    afar_message_free(reply);
+    bank_bank_close(bank);
+    return code;
+}
+
 int
 main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "bank/accounts/alice";
+    bool of_a_customer = argc == 4 && strcmp(argv[1], "--of") == 0;
     afar_error err = AFAR_ERROR_INIT;
     afar_client *client = NULL;
     bank_account *account = NULL;
     afar_code code;
 
+    if (argc > 3 && !of_a_customer) {
+        fprintf(stderr, "usage: bank-client [NAME [-]] | --of CUSTOMER BANK\n");
+        return EXIT_FAILURE;
+    }
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (!(code = afar_client_open(NULL, NULL, &client, &err)) &&
-        !(code = bank_account_open(client, name, afar_after_ms(2000), &account, &err)))
-        code = argc > 2 && strcmp(argv[2], "-") == 0 ? pay_in_all(account, stdin, &err)
-                                                     : show_all(account, &err);
+        !(code = of_a_customer
+                     ? open_of(client, argv[2], argv[3], &account, &err)
+                     : bank_account_open(client, name, afar_after_ms(2000), &account, &err)))
+        code = argc == 3 && strcmp(argv[2], "-") == 0 ? pay_in_all(account, stdin, &err)
+                                                      : show_all(account, &err);
     if (code)
         fprintf(stderr, "client: %s: %s\n", afar_code_name(code), err.message);
     bank_account_close(account);

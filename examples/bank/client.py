@@ -2,9 +2,11 @@
 """The customer of client.c once more, in Python: any gRPC client can call the bank.
 
     client.py [ADDRESS [OBJECT]]
+    client.py --of CUSTOMER ADDRESS
 
 The address is one of gRPC's (127.0.0.1:7000, unix:PATH); the metadata
-`afar-object` says which account is meant.  The stubs are made by protoc when
+`afar-object` says which account is meant.  With --of the bank at that address is asked for it:
+in a message, a reference to an object is its address and its name there.  The stubs are made by protoc when
 the program starts, in the folder that AFAR_STUBS names or in one that is
 removed again.
 """
@@ -26,7 +28,7 @@ def make_stubs(folder):
     subprocess.run(
         ["protoc", "-I", HERE, "-I", IDL, "--python_out", folder, "--grpc_python_out", folder,
          "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin",
-         "afar/options.proto", "google/rpc/status.proto", "account.proto"],
+         "afar/options.proto", "afar/ref.proto", "google/rpc/status.proto", "account.proto"],
         check=True)
     sys.path.insert(0, folder)
 
@@ -87,6 +89,15 @@ def compare(account, name):
               f"{'known' if finding.known else 'not known here'}")
 
 
+def find(customer, address):
+    """Asks the bank for the account of a customer: where it is, and its name there."""
+    with grpc.insecure_channel(address) as channel:
+        bank = account_pb2_grpc.BankStub(channel)
+        reply = bank.Open(account_pb2.OpenRequest(customer=customer), timeout=SECONDS,
+                          metadata=(("afar-object", "bank"),))
+    return reply.account.address.removeprefix("grpc://"), reply.account.object.decode()
+
+
 def main(address="127.0.0.1:7000", name="bank/accounts/alice"):
     metadata = (("afar-object", name),)
     with grpc.insecure_channel(address) as channel:
@@ -99,7 +110,8 @@ def main(address="127.0.0.1:7000", name="bank/accounts/alice"):
 
 
 if __name__ == "__main__":
+    words = sys.argv[1:]
     try:
-        main(*sys.argv[1:])
+        main(*(find(*words[1:]) if words[:1] == ["--of"] else words))
     except grpc.RpcError as error:
         sys.exit(f"client: {error.code().name}: {error.details()}")

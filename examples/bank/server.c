@@ -1,5 +1,6 @@
 /* A bank whose accounts are objects: each has a name of its own and serves one
- * call at a time, so that no handler needs a lock.
+ * call at a time, so that no handler needs a lock.  The bank is an object too, from which one
+ * gets a reference to an account by the name of the customer.
  *
  *     bank-server [ADDRESS [LEASE_MS]]
  *
@@ -18,6 +19,7 @@
 
 #define MAX_ENTRIES 1000
 #define MAX_NOTE 64
+#define ACCOUNTS "bank/accounts/"
 
 struct entry {
     int64_t cents;
@@ -179,23 +181,72 @@ static const bank_account_methods methods = {
     .reconcile = reconcile,
 };
 
+/* Makes an account and exports it under its name. */
 static afar_code
-open_account(afar_server *server, const char *name, afar_error *err)
+make_account(afar_server *server, const char *customer, bank_account **ret_account, afar_error *err)
 {
     afar_object_options options = AFAR_OBJECT_OPTIONS_INIT;
     struct account *account = calloc(1, sizeof *account);
-    bank_account *object = NULL;
+    char name[sizeof ACCOUNTS + MAX_NOTE];
 
     if (!account)
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for account %s", name);
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for the account of %s", customer);
     options.finalizer = free;
-    afar_code code = bank_account_new(&methods, account, &options, &object, err);
+    afar_code code = bank_account_new(&methods, account, &options, ret_account, err);
     if (code) {
         free(account);
         return code;
     }
-    code = afar_server_export(server, name, bank_account_object(object), err);
-    bank_account_close(object);
+    snprintf(name, sizeof name, "%s%s", ACCOUNTS, customer);
+    return afar_server_export(server, name, bank_account_object(*ret_account), err);
+}
+
+/* ---- the bank ---- */
+
+static const char *const customers[] = { "alice", "bob" };
+
+#define CUSTOMERS (sizeof customers / sizeof *customers)
+
+struct bank {
+    bank_account *accounts[CUSTOMERS];
+};
+
+static afar_code
+open_account(void *self, const Bank__OpenRequest *request, Bank__OpenReply *reply, afar_call *call)
+{
+    struct bank *bank = self;
+
+    for (size_t i = 0; i < CUSTOMERS; i++) {
+        if (strcmp(customers[i], request->customer) != 0)
+            continue;
+        /* The reply gets a reference of its own. */
+        afar_object *account = afar_object_share(bank_account_object(bank->accounts[i]));
+        return bank_open_reply_give_account(reply, call, (bank_account *)account);
+    }
+    return afar_call_fail(call, AFAR_NOT_FOUND, "%s has no account here", request->customer);
+}
+
+static const bank_bank_methods bank_methods = { .open_ = open_account };
+
+static void
+close_bank(struct bank *bank)
+{
+    for (size_t i = 0; i < CUSTOMERS; i++)
+        bank_account_close(bank->accounts[i]);
+}
+
+/* Makes the accounts, and the bank itself. */
+static afar_code
+open_bank(afar_server *server, struct bank *bank, afar_error *err)
+{
+    bank_bank *object = NULL;
+    afar_code code = AFAR_OK;
+
+    for (size_t i = 0; !code && i < CUSTOMERS; i++)
+        code = make_account(server, customers[i], &bank->accounts[i], err);
+    if (!code && !(code = bank_bank_new(&bank_methods, bank, NULL, &object, err)))
+        code = afar_server_export(server, "bank", bank_bank_object(object), err);
+    bank_bank_close(object);
     return code;
 }
 
@@ -214,6 +265,7 @@ main(int argc, char **argv)
     afar_server_options options = AFAR_SERVER_OPTIONS_INIT;
     afar_error err = AFAR_ERROR_INIT;
     afar_server *server = NULL;
+    struct bank bank = { { NULL } };
     afar_code code;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -221,12 +273,12 @@ main(int argc, char **argv)
     options.names = getenv("AFAR_NAMES");
     options.lease_ms = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 0;
     if (!(code = afar_server_open(NULL, address, &options, &server, &err)) &&
-        !(code = open_account(server, "bank/accounts/alice", &err)) &&
-        !(code = open_account(server, "bank/accounts/bob", &err)))
+        !(code = open_bank(server, &bank, &err)))
         code = afar_server_run(server, &err); /* until SIGTERM or SIGINT */
     if (code)
         fprintf(stderr, "bank: %s: %s\n", afar_code_name(code), err.message);
     afar_server_close(server);
+    close_bank(&bank);
     afar_error_clear(&err);
     return code ? EXIT_FAILURE : EXIT_SUCCESS;
 }

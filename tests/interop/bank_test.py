@@ -40,6 +40,31 @@ class Bank(unittest.TestCase):
             self.assertTrue(client.stderr.startswith("client: NOT_FOUND: "), client.stderr)
             self.assertIn("carol", client.stderr)
 
+    def test_accounts_that_the_bank_gives(self):
+        """By a session, by plain gRPC, and in Python: each is the account that has a name too."""
+        bank = Server([os.path.join(BIN, "bank-server")], "127.0.0.1:0")
+        in_c = os.path.join(BIN, "bank-client")
+        commands = ((in_c, f"afar://{bank.address}/bank/accounts/bob"),
+                    (in_c, "--of", "bob", f"afar://{bank.address}/bank"),
+                    (in_c, "--of", "bob", f"grpc://{bank.address}/bank"),
+                    (PYTHON, CLIENT_PY, "--of", "bob", bank.address))
+        for number, command in enumerate(commands, 1):
+            client = self.run_client(*command)
+            self.assertEqual((client.returncode, client.stderr), (0, ""))
+            balance = 4000 * number
+            self.assertIn(f"are missing (balance {balance})", client.stdout)
+        bank.stop()
+
+    def test_a_customer_who_is_not_there(self):
+        in_c = os.path.join(BIN, "bank-client")
+        for command in ((in_c, "--of", "carol", f"afar://{self.server.address}/bank"),
+                        (in_c, "--of", "carol", f"{self.server.name()}/bank"),
+                        (PYTHON, CLIENT_PY, "--of", "carol", self.server.address)):
+            client = self.run_client(*command)
+            self.assertEqual((client.returncode, client.stdout), (1, ""))
+            self.assertTrue(client.stderr.startswith("client: NOT_FOUND: "), client.stderr)
+            self.assertIn("carol has no account here", client.stderr)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -1,0 +1,399 @@
+#!/usr/bin/python3
+"""Calls, references and callbacks between a peer written in Python, from session.proto alone,
+and an Afar server; and the same against that peer as a server.
+
+Labels: concurrent
+"""
+
+import signal
+import subprocess
+import unittest
+
+from harness import HERE, PATIENCE, PYTHON, Server, wait_until
+from session_peer import calls
+from session_peer.calls import Object
+from session_peer.case import (COUNTER, EMPTY, LISTENER, PYTHON_SERVER, Listener, SessionTest, on,
+                               on_counter)
+from session_peer.peer import Peer
+from session_peer.session import Over
+from session_peer.wire import desk, proto
+
+class Calls:
+    def test_a_named_object(self):
+        with self.peer() as peer:
+            for text in ("hello", "", "ä" * 1000):
+                self.assertEqual(
+                    peer.ask("desk", on("Echo"), desk.Text(text=text), desk.Text).text, text)
+
+    def test_the_default_of_the_interface(self):
+        with self.peer() as peer:
+            self.assertEqual(peer.ask("", on("Echo"), desk.Text(text="x"), desk.Text).text, "x")
+
+    def test_many_at_a_time(self):
+        with self.peer() as peer:
+            questions = [peer.call("desk", on("Echo"), desk.Text(text=str(i))) for i in range(900)]
+            self.assertEqual([q.reply(desk.Text).text for q in questions],
+                             [str(i) for i in range(900)])
+
+    def test_an_object_that_is_not_there(self):
+        with self.peer() as peer:
+            failure = peer.call("nobody", on("Echo"), desk.Text()).failure()
+            self.assertEqual((failure.code, failure.not_begun), (calls.NOT_FOUND, True))
+            self.assertIn("nobody", failure.text)
+
+    def test_a_method_that_is_not_there(self):
+        with self.peer() as peer:
+            failure = peer.call("desk", on("Fly"), desk.Text()).failure()
+            self.assertEqual((failure.code, failure.not_begun), (calls.UNIMPLEMENTED, True))
+            self.assertIn("Fly", failure.text)
+
+    def test_a_failure_of_the_handler(self):
+        with self.peer() as peer:
+            failure = peer.call("desk", on("CallBack"), desk.CallBackRequest(times=1)).failure()
+            self.assertEqual((failure.code, failure.not_begun), (calls.INVALID_ARGUMENT, False))
+            self.assertEqual(failure.text, "there is no listener")
+
+    def test_a_large_message(self):
+        with self.peer() as peer:
+            text = "x" * (4194304 - 8)
+            self.assertEqual(peer.ask("desk", on("Echo"), desk.Text(text=text), desk.Text).text,
+                             text)
+            self.assertEqual(peer.ask("desk", on("Echo"), desk.Text(text="y"), desk.Text).text, "y")
+
+    def test_a_stream_of_items(self):
+        with self.peer() as peer:
+            down = peer.call("desk", on("Down"), desk.DownRequest(count=300, size=2000))
+            for number in range(300):
+                item = down.receive(desk.Bytes)
+                self.assertEqual((item.number, len(item.data)), (number, 2000))
+            self.assertIsNone(down.receive(desk.Bytes))
+            down.reply(desk.Nothing)
+
+    def test_items_both_ways(self):
+        with self.peer() as peer:
+            both = peer.call("desk", on("Both"))
+            for number in range(300):
+                both.send(desk.Bytes(number=number, data=bytes(2000)))
+                self.assertEqual(both.receive(desk.Bytes).number, number)
+            both.end()
+            self.assertIsNone(both.receive(desk.Bytes))
+            both.reply(desk.Nothing)
+
+    def test_ping(self):
+        with self.peer() as peer:
+            for number in (0, 1, (1 << 64) - 1):
+                peer.ping(number)
+
+    def test_cancel(self):
+        with self.peer() as peer:
+            before = self.seen().cancelled
+            question = peer.call("desk", on("Hold"), EMPTY)
+            self.wait_for(holding=1)
+            question.cancel()
+            self.assertEqual(question.failure().code, calls.CANCELLED)
+            self.wait_for(holding=0, cancelled=before + 1)
+
+    def test_a_cancel_that_comes_too_late(self):
+        with self.peer() as peer:
+            question = peer.call("desk", on("Echo"), desk.Text(text="x"))
+            question.reply(desk.Text)
+            question.cancel()
+            peer.ping(1)
+
+    def test_a_deadline(self):
+        with self.peer() as peer:
+            failure = peer.call("desk", on("Hold"), EMPTY, timeout_us=50000).failure()
+            self.assertEqual(failure.code, calls.DEADLINE_EXCEEDED)
+            self.wait_for(holding=0)
+
+    def test_goodbye_lets_calls_finish(self):
+        with self.peer() as peer:
+            question = peer.call("desk", on("Hold"), EMPTY)
+            echo = peer.call("desk", on("Echo"), desk.Text(text="last"))
+            self.wait_for(holding=1)
+            peer.say_goodbye(proto.Goodbye.NONE)
+            self.assertEqual(echo.reply(desk.Text).text, "last")
+            self.assertFalse(peer.over)
+            question.cancel()
+            self.assertEqual(question.failure().code, calls.CANCELLED)
+            peer.wait_until_over()
+
+
+class References:
+    def test_a_counter_that_is_made(self):
+        with self.peer() as peer:
+            before = self.seen()
+            counter = self.make(peer)
+            self.assertEqual([self.add(peer, counter, 2) for _ in range(3)], [2, 4, 6])
+            self.assertEqual(self.seen().finalized, before.finalized)
+            counter.release()
+            self.wait_for(made=before.made + 1, finalized=before.finalized + 1)
+
+    def test_ids_are_used_again(self):
+        """The table of the server is empty again: the smallest id is the next."""
+        with self.peer() as peer:
+            before = self.seen().finalized
+            counters = [self.make(peer) for _ in range(20)]
+            self.assertEqual(sorted(c.number for c in counters), list(range(1, 21)))
+            for counter in counters:
+                counter.release()
+            self.wait_for(finalized=before + 20)
+            counter = self.make(peer)
+            self.assertEqual(counter.number, 1)
+            counter.release()
+
+    def test_the_end_of_the_session_releases(self):
+        before = self.seen().finalized
+        with self.peer() as peer:
+            for _ in range(5):
+                self.make(peer)
+        self.wait_for(finalized=before + 5)
+
+    def test_oneway_calls_in_order(self):
+        with self.peer() as peer:
+            counter = self.make(peer)
+            pushed = [peer.call(counter, on_counter("Push"), desk.Amount(amount=1), oneway=True)
+                      for _ in range(100)]
+            self.assertEqual(self.add(peer, counter, 0), 100)
+            for question in pushed:
+                self.assertEqual(question.wait().payload, b"")
+            counter.release()
+
+    def test_a_reference_that_comes_home(self):
+        with self.peer() as peer:
+            before = self.seen().finalized
+            first, second = self.make(peer), self.make(peer)
+            self.add(peer, first, 3)
+            self.add(peer, second, 4)
+            references = peer.references()
+            request = desk.SumRequest()
+            for counter in (first, second, first):
+                request.counters.add().counter.CopyFrom(references.put(counter))
+            total = peer.ask("desk", on("Sum"), request, desk.Amount, references=references)
+            self.assertEqual(total.amount, 10)
+            first.release()
+            second.release()
+            self.wait_for(finalized=before + 2)
+
+    def test_an_object_of_this_side_among_them(self):
+        mine = Object(COUNTER, Add=lambda answer: desk.Amount(amount=40))
+        with self.peer() as peer:
+            theirs = self.make(peer)
+            self.add(peer, theirs, 2)
+            references = peer.references()
+            request = desk.SumRequest()
+            for counter in (mine, theirs):
+                request.counters.add().counter.CopyFrom(references.put(counter))
+            total = peer.ask("desk", on("Sum"), request, desk.Amount, references=references)
+            self.assertEqual(total.amount, 42)
+            theirs.release()
+            peer.wait_until(lambda: not peer.exports)
+
+    def test_the_wrong_interface(self):
+        with self.peer() as peer:
+            listener = Listener()
+            references = peer.references()
+            request = desk.SumRequest()
+            request.counters.add().counter.CopyFrom(references.put(listener))
+            failure = peer.call("desk", on("Sum"), request, references=references).failure()
+            self.assertEqual(failure.code, calls.INVALID_ARGUMENT)
+            self.assertIn(COUNTER, failure.text)
+            self.assertIn(LISTENER, failure.text)
+            self.assertTrue(listener.gone.wait(PATIENCE))
+
+    def test_the_result_of_a_call_is_called_before_it_is_there(self):
+        with self.peer() as peer:
+            before = self.seen().finalized
+            made = peer.call("desk", on("Make"), EMPTY, keep=True)
+            sums = [peer.call((made, 1), on_counter("Add"), desk.Amount(amount=5))
+                    for _ in range(3)]
+            self.assertEqual([q.reply(desk.Amount).amount for q in sums], [5, 10, 15])
+            made.finish()
+            made.reference(made.reply(desk.CounterRef).counter).release()
+            self.wait_for(finalized=before + 1)
+
+    def test_the_result_of_a_call_that_failed(self):
+        with self.peer() as peer:
+            made = peer.call("desk", on("CallBack"), desk.CallBackRequest(times=1), keep=True)
+            failure = peer.call((made, 1), on_counter("Add"), desk.Amount()).failure()
+            self.assertEqual((failure.code, failure.not_begun), (calls.INVALID_ARGUMENT, True))
+            made.finish()
+
+
+class Callbacks:
+    def test_called_back(self):
+        listener = Listener()
+        with self.peer() as peer:
+            reply = self.call_back(peer, "CallBack", listener, 3)
+            self.assertEqual(list(reply.texts), ["heard 1", "heard 2", "heard 3"])
+            self.assertTrue(listener.gone.wait(PATIENCE))
+
+    def test_called_back_by_a_stream(self):
+        listener = Listener()
+        with self.peer() as peer:
+            reply = self.call_back(peer, "TalkBack", listener, 50)
+            self.assertEqual(list(reply.texts), [f"heard {i}" for i in range(1, 51)])
+            self.assertTrue(listener.gone.wait(PATIENCE))
+
+    def test_notes_in_order(self):
+        listener = Listener()
+        with self.peer() as peer:
+            self.call_back(peer, "Notify", listener, 100, desk.Nothing)
+            self.assertTrue(listener.gone.wait(PATIENCE))
+            wait_until(lambda: len(listener.notes) == 100, "all notes")
+            self.assertEqual(listener.notes, [(str(i), True) for i in range(1, 101)])
+
+    def test_a_callback_that_fails(self):
+        def refuse(_answer):
+            raise calls.Failed(calls.FAILED_PRECONDITION, "not in the mood")
+        with self.peer() as peer:
+            listener = Object(LISTENER, Hear=refuse)
+            with self.assertRaises(calls.Failed) as caught:
+                self.call_back(peer, "CallBack", listener, 1)
+            self.assertEqual(caught.exception.code, calls.FAILED_PRECONDITION)
+            self.assertIn("not in the mood", caught.exception.text)
+
+    def test_a_listener_that_is_kept(self):
+        listener = Listener()
+        with self.peer() as peer:
+            self.with_listener(peer, "Keep", listener, desk.Nothing)
+            for _ in range(2):
+                reply = self.watching.ask("desk", on("Use"), desk.Text(text="you"), desk.Text)
+                self.assertEqual(reply.text, "heard you")
+            self.assertFalse(listener.gone.is_set())
+            peer.ask("desk", on("Keep"), desk.ListenerRef(), desk.Nothing)
+            self.assertTrue(listener.gone.wait(PATIENCE))
+            peer.wait_until(lambda: not peer.exports)
+
+    def test_a_listener_whose_peer_has_gone(self):
+        listener = Listener()
+        peer = self.peer()
+        self.with_listener(peer, "Keep", listener, desk.Nothing)
+        peer.close()
+        failure = self.watching.call("desk", on("Use"), desk.Text()).failure()
+        self.assertIn(failure.code, (calls.LOST, calls.UNAVAILABLE))
+        self.watching.ask("desk", on("Keep"), desk.ListenerRef(), desk.Nothing)
+
+    def test_called_back_within_limits(self):
+        """A peer that takes one call at a time is called one at a time, or told so."""
+        listener = Listener()
+        with self.peer(limits={"calls": 1}) as peer:
+            self.assertEqual(len(self.call_back(peer, "CallBack", listener, 3).texts), 3)
+
+    def test_a_peer_that_takes_few_references(self):
+        with self.peer(limits={"references": 2}) as peer:
+            first, second = self.make(peer), self.make(peer)
+            failure = peer.call("desk", on("Make"), EMPTY).failure()
+            self.assertEqual(failure.code, calls.RESOURCE_EXHAUSTED)
+            first.release()
+            third = self.make(peer)
+            self.assertEqual(third.number, 1)
+            second.release()
+            third.release()
+
+
+class Stalls:
+    def test_a_stream_that_is_not_read(self):
+        """It waits; everything else goes on."""
+        with self.peer() as peer:
+            stalled = peer.call("desk", on("Down"), desk.DownRequest(count=1000, size=1000))
+            peer.wait_until(lambda: stalled.granted <= 0)
+            other = peer.call("desk", on("Down"), desk.DownRequest(count=1000, size=1000))
+            for number in range(1000):
+                self.assertEqual(other.receive(desk.Bytes).number, number)
+            other.reply(desk.Nothing)
+            self.assertEqual(peer.ask("desk", on("Echo"), desk.Text(text="x"), desk.Text).text, "x")
+            self.assertIsNone(stalled.answer)
+            for number in range(1000):
+                self.assertEqual(stalled.receive(desk.Bytes).number, number)
+            stalled.reply(desk.Nothing)
+
+    def test_a_peer_that_reads_nothing_at_all(self):
+        """Its session waits; others go on."""
+        with self.peer() as peer, self.peer() as other:
+            peer.reading.clear()
+            down = peer.call("desk", on("Down"), desk.DownRequest(count=200, size=60000))
+            for _ in range(100):
+                other.ask("desk", on("Echo"), desk.Text(text="x" * 1000), desk.Text)
+            peer.reading.set()
+            for number in range(200):
+                self.assertEqual(down.receive(desk.Bytes).number, number)
+            down.reply(desk.Nothing)
+
+    def test_many_sessions(self):
+        peers = [self.peer() for _ in range(30)]
+        before = self.seen().finalized
+        for peer in peers:
+            self.add(peer, self.make(peer), 1)
+        for peer in peers:
+            peer.close()
+        self.wait_for(finalized=before + 30)
+
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from session_peer.case import EMPTY, Listener, on
+from session_peer.peer import Peer
+from session_peer.wire import desk
+peer = Peer(sys.argv[2])
+references = peer.references()
+peer.ask("desk", on("Keep"), desk.ListenerRef(listener=references.put(Listener())), desk.Nothing,
+         references=references)
+peer.ask("desk", on("Make"), EMPTY, desk.CounterRef)
+peer.call("desk", on("Hold"), EMPTY).wait()
+"""
+
+
+class Killing:
+    def test_a_peer_that_is_killed(self):
+        """Its call is cancelled, its references are released, the listener it left is lost."""
+        before = self.seen()
+        peer = subprocess.Popen([PYTHON, "-c", KILLED, HERE, self.server.address])
+        try:
+            self.wait_for(holding=1)
+            self.assertEqual(self.seen().made, before.made + 1)
+        finally:
+            peer.send_signal(signal.SIGKILL)
+            peer.wait()
+        self.wait_for(holding=0, cancelled=before.cancelled + 1, finalized=before.finalized + 1)
+        failure = self.watching.call("desk", on("Use"), desk.Text()).failure()
+        self.assertIn(failure.code, (calls.LOST, calls.UNAVAILABLE))
+        self.watching.ask("desk", on("Keep"), desk.ListenerRef(), desk.Nothing)
+
+    def test_a_server_that_stops(self):
+        """Calls that have begun are finished first."""
+        server = Server(self.command)
+        peer = Peer(server.address)
+        question = peer.call("desk", on("Hold"), EMPTY)
+        peer.ask("desk", on("Echo"), desk.Text(), desk.Text)
+        server.terminate()
+        peer.wait_until(lambda: peer.goodbye)
+        self.assertEqual(peer.goodbye.reason, proto.Goodbye.NONE)
+        question.cancel()
+        self.assertEqual(question.failure().code, calls.CANCELLED)
+        peer.wait_until_over()
+        self.assertEqual(server.wait(), 0)
+        peer.leave()
+
+    def test_a_server_that_is_killed(self):
+        server = Server(self.command)
+        peer = Peer(server.address)
+        question = peer.call("desk", on("Hold"), EMPTY)
+        peer.ask("desk", on("Echo"), desk.Text(), desk.Text)
+        server.kill()
+        with self.assertRaises(Over):
+            question.wait()
+        peer.leave()
+
+
+class AfarServer(Calls, References, Callbacks, Stalls, Killing, SessionTest):
+    pass
+
+
+class PythonServer(Calls, References, Callbacks, Stalls, Killing, SessionTest):
+    command = PYTHON_SERVER
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
