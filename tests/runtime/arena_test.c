@@ -179,6 +179,98 @@ TEST(out_of_memory)
     afar__arena_free(arena);
 }
 
+/* ---- at the end ---- */
+
+struct ending {
+    int *next; /* counts what has ended */
+    int ended; /* when this one did, from 1 */
+};
+
+static void
+end(void *arg)
+{
+    struct ending *ending = arg;
+
+    ending->ended = ++*ending->next;
+}
+
+static struct ending *
+add_ending(afar__arena *arena, int *next)
+{
+    struct ending *ending = malloc(sizeof *ending);
+
+    CHECK(ending != NULL);
+    *ending = (struct ending){ next, 0 };
+    CHECK(afar__arena_at_end(arena, end, ending));
+    return ending;
+}
+
+TEST(the_newest_ends_first)
+{
+    afar__arena *arena = afar__arena_new(0);
+    struct ending *endings[100];
+    int next = 0;
+
+    for (size_t i = 0; i < 100; i++)
+        endings[i] = add_ending(arena, &next);
+    CHECK_INT(next, 0);
+    afar__arena_free(arena);
+    CHECK_INT(next, 100);
+    for (size_t i = 0; i < 100; i++) {
+        CHECK_INT(endings[i]->ended, 100 - i);
+        free(endings[i]);
+    }
+}
+
+TEST(a_reset_ends_once)
+{
+    afar__arena *arena = afar__arena_new(0);
+    int next = 0;
+    struct ending *first = add_ending(arena, &next), *second;
+
+    afar__arena_reset(arena);
+    CHECK_INT(next, 1);
+    afar__arena_reset(arena);
+    CHECK_INT(next, 1);
+    second = add_ending(arena, &next);
+    afar__arena_free(arena);
+    CHECK_INT(next, 2);
+    CHECK_INT(first->ended, 1);
+    CHECK_INT(second->ended, 2);
+    free(first);
+    free(second);
+}
+
+/* What is to end may be a piece, in any chunk. */
+TEST(pieces_are_there_until_the_end)
+{
+    afar__arena *arena = afar__arena_new(0);
+    int next = 0;
+
+    for (int i = 0; i < 1000; i++) {
+        struct ending *ending = afar__arena_alloc(arena, sizeof *ending);
+
+        CHECK(ending != NULL);
+        *ending = (struct ending){ &next, 0 };
+        CHECK(afar__arena_at_end(arena, end, ending));
+    }
+    afar__arena_free(arena);
+    CHECK_INT(next, 1000);
+}
+
+TEST(what_could_not_be_noted_does_not_end)
+{
+    afar__arena *arena;
+    struct ending ending = { NULL, 0 }; /* would crash */
+
+    if (!faults_can())
+        return;
+    arena = afar__arena_new(16);
+    faults_after(0);
+    CHECK(!afar__arena_at_end(arena, end, &ending));
+    afar__arena_free(arena);
+}
+
 #ifdef POISONS
 
 TEST(what_is_not_handed_out_is_poisoned)

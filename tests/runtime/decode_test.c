@@ -515,6 +515,12 @@ free_it(void *message)
 }
 
 static void
+ask_for_arena(void *message)
+{
+    (void)afar__message_arena(message);
+}
+
+static void
 free_twice(void *arg)
 {
     ProtobufCMessage *message;
@@ -533,6 +539,7 @@ TEST(releasing_what_is_not_ours_stops_the_program)
 
     check_dies(free_it, foreign + 32, "afar: afar_message_free: 0x");
     check_dies(free_it, foreign + 33, "did not come out of Afar, or was released before");
+    check_dies(ask_for_arena, foreign + 32, "afar: afar__message_arena: 0x");
     afar__arena_zalloc(arena, 64);
     if (faults_can()) {
         check_dies(free_it, afar__message_init(TREE, arena), "did not come out of Afar");
