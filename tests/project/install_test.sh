@@ -9,7 +9,7 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/afar-install-XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 prefix=$scratch/prefix
 outside=$scratch/outside
-expected=$'world at 1700000000\nrefused: nobody'
+expected=$'world at 1700000000\nrefused: nobody\ncard: the same'
 
 says_what_it_should() {
     local said

@@ -1,5 +1,5 @@
 /* A server and a client in one process, over TCP: what a user's program needs from
- * the installed tree, the well-known types too. */
+ * the installed tree, the well-known types and references in messages too. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +64,26 @@ ask(outside_greeter *greeter, const char *who, afar_error *err)
     return code;
 }
 
+/* A reference in a message, which libafar knows for one when it copies the message. */
+static afar_code
+keep(outside_greeter *greeter, afar_error *err)
+{
+    Outside__Card card = OUTSIDE__CARD__INIT;
+    ProtobufCMessage *copy = NULL;
+    outside_greeter *taken;
+    Afar__Ref room;
+
+    outside_card_put_greeter(&card, &room, greeter);
+    afar_code code = afar_message_copy(&card.base, &copy, err);
+    if (code)
+        return code;
+    taken = outside_card_take_greeter((const Outside__Card *)copy);
+    afar_message_free(copy);
+    printf("card: %s\n", taken == greeter ? "the same" : "another");
+    outside_greeter_close(taken);
+    return AFAR_OK;
+}
+
 int
 main(void)
 {
@@ -83,6 +103,8 @@ main(void)
     if (!code && !(code = ask(greeter, "world", &err)) &&
         ask(greeter, "", &err) != AFAR_INVALID_ARGUMENT)
         code = AFAR_UNKNOWN;
+    if (!code)
+        code = keep(greeter, &err);
     if (code)
         fprintf(stderr, "outside: %s: %s\n", afar_code_name(code), err.message);
     outside_greeter_close(greeter);
