@@ -27,12 +27,12 @@ serve(const void *methods, void *self, afar_call *call)
 }
 
 static const afar_method bank_methods[] = {
-    { "Deposit", "/bank.Account/Deposit", &word, &word, serve, AFAR_UNARY, 0 },
-    { "Watch", "/bank.Account/Watch", &word, &word, serve, AFAR_SERVER_STREAM, 0 },
+    { "Deposit", "/bank.Account/Deposit", &word, &word, serve, AFAR_UNARY, 0, NULL, NULL },
+    { "Watch", "/bank.Account/Watch", &word, &word, serve, AFAR_SERVER_STREAM, 0, NULL, NULL },
 };
 
 static const afar_method clock_methods[] = {
-    { "Now", "/clock.Clock/Now", &word, &word, serve, AFAR_UNARY, 0 },
+    { "Now", "/clock.Clock/Now", &word, &word, serve, AFAR_UNARY, 0, NULL, NULL },
 };
 
 #define INTERFACE(name, methods, count)                                                            \
