@@ -134,7 +134,7 @@ TEST(what_shows_that_a_place_is_bad)
     CHECK(is_bad_after(&world, 1, AFAR_MOVED, AFAR_OUTCOME_ANSWERED));
     CHECK(is_bad_after(&world, 1, AFAR_UNAVAILABLE, AFAR_OUTCOME_NOT_SENT));
     CHECK(is_bad_after(&world, 1, AFAR_LOST, AFAR_OUTCOME_NOT_SENT));
-    CHECK(!is_bad_after(&world, 0, AFAR_MOVED, AFAR_OUTCOME_ANSWERED)); /* it was elsewhere */
+    CHECK(!is_bad_after(&world, 2, AFAR_MOVED, AFAR_OUTCOME_ANSWERED)); /* it was elsewhere */
     CHECK(!is_bad_after(&world, 1, AFAR_UNAVAILABLE, AFAR_OUTCOME_ANSWERED));
     CHECK(!is_bad_after(&world, 1, AFAR_NOT_FOUND, AFAR_OUTCOME_ANSWERED));
     world_close(&world);
