@@ -11,7 +11,8 @@
  * then, so all of these may be called from inside.
  *
  * Nobody hears more than was asked for: at most one `received` for each `receive`, one `sent`
- * for each `send`.  Who does not ask holds the peer up.
+ * for each `send`.  Who does not ask holds the peer up, and may hear that the peer has ended it,
+ * in order or not, only after what came before that.
  *
  *     made -> started -> closing -> over
  *
