@@ -5,10 +5,10 @@
     client.py --of CUSTOMER ADDRESS
 
 The address is one of gRPC's (127.0.0.1:7000, unix:PATH); the metadata
-`afar-object` says which account is meant.  With --of the bank at that address is asked for it:
-in a message, a reference to an object is its address and its name there.  The stubs are made by protoc when
-the program starts, in the folder that AFAR_STUBS names or in one that is
-removed again.
+`afar-object` says which account is meant.  With --of the bank at that address is
+asked for it: in a message, a reference to an object is its address and its name
+there.  The stubs are made by protoc when the program starts, in the folder that
+AFAR_STUBS names or in one that is removed again.
 """
 
 import os

@@ -18,6 +18,7 @@
 #include "chat.afar.h"
 
 #define PATIENCE_MS 5000
+#define MAX_TEXT 1000 /* what is longer becomes several lines */
 
 static volatile sig_atomic_t stopped;
 
@@ -103,7 +104,7 @@ leave(chat_room *room, const char *nick, afar_error *err)
 static afar_code
 say_all(chat_room *room, const char *nick, FILE *lines, afar_error *err)
 {
-    char text[1024];
+    char text[MAX_TEXT + 2];
     afar_code code = AFAR_OK;
 
     while (!code && !stopped && fgets(text, sizeof text, lines)) {

@@ -216,25 +216,27 @@ find_room(struct lobby *lobby, const char *name)
     return NULL;
 }
 
-static afar_code
-make_room(struct lobby *lobby, const char *name, struct room **ret_room, afar_error *err)
+/* NULL, and `err` says why, if it cannot be made. */
+static struct room *
+make_room(struct lobby *lobby, const char *name, afar_error *err)
 {
     afar_object_options options = AFAR_OBJECT_OPTIONS_INIT;
 
-    if (lobby->count == MAX_ROOMS)
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "there are %d rooms already", MAX_ROOMS);
     struct room *room = calloc(1, sizeof *room);
-    if (!room)
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for room %s", name);
+
+    if (lobby->count == MAX_ROOMS || !room) {
+        free(room);
+        (void)afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "there is no place for room %s", name);
+        return NULL;
+    }
     snprintf(room->name, sizeof room->name, "%s", name);
     options.finalizer = close_room;
-    afar_code code = chat_room_new(&room_methods, room, &options, &room->object, err);
-    if (code) {
+    if (chat_room_new(&room_methods, room, &options, &room->object, err)) {
         free(room);
-        return code;
+        return NULL;
     }
-    *ret_room = lobby->rooms[lobby->count++] = room;
-    return AFAR_OK;
+    lobby->rooms[lobby->count++] = room;
+    return room;
 }
 
 static afar_code
@@ -247,7 +249,7 @@ enter(void *self, const Chat__EnterRequest *request, Chat__EnterReply *reply, af
     if ((code = check_name("room's name", request->room, call)))
         return code;
     struct room *room = find_room(lobby, request->room);
-    if (!room && make_room(lobby, request->room, &room, &err))
+    if (!room && !(room = make_room(lobby, request->room, &err)))
         return afar_call_fail_error(call, &err);
 
     /* The reply gets a reference of its own; the lobby keeps the first one. */
