@@ -410,7 +410,7 @@ free_remote(afar_object *object)
 
     grpc_slice_unref(remote->name);
     grpc_slice_unref(remote->instance);
-    afar__again_unref(remote->again);
+    afar__goal_unref(remote->goal);
     afar__link_unref(remote->link);
     free(remote);
 }
@@ -429,7 +429,7 @@ make_remote(const afar_interface *interface, const char *name)
     remote->name = grpc_slice_from_copied_string(name);
     remote->instance = grpc_empty_slice();
     remote->keep = NULL;
-    remote->again = NULL;
+    remote->goal = NULL;
     return remote;
 }
 
@@ -456,15 +456,15 @@ afar_code
 afar__place_object(const afar__place *place, const afar_interface *interface, const char *name,
                    afar__finder *finder, afar_object **ret_object, afar_error *err)
 {
-    afar__again *again = finder ? afar__again_new(place, name, finder) : NULL;
-    afar__remote *remote = !finder || again ? make_remote(interface, name) : NULL;
+    afar__goal *goal = finder ? afar__goal_new(place, name, finder) : NULL;
+    afar__remote *remote = !finder || goal ? make_remote(interface, name) : NULL;
 
     if (!remote) {
-        afar__again_unref(again);
+        afar__goal_unref(goal);
         return fail_without_memory(place->link, err);
     }
-    remote->again = again;
-    if (!again) {
+    remote->goal = goal;
+    if (!goal) {
         remote->link = afar__link_ref(place->link);
         remote->instance = afar__again_instance(place);
     }

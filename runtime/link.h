@@ -59,6 +59,10 @@ afar__link_ref(afar__link *link);
 void
 afar__link_unref(afar__link *link);
 
+/* Whether it was shut: its client was closed. */
+bool
+afar__link_is_shut(afar__link *link);
+
 /* Cancels the calls and transports on it and refuses new ones; waits until none is left, unless
  * on a library thread. */
 void
