@@ -308,6 +308,16 @@ answer(afar__session *session, afar__call *call, afar_code code, afar__waiting *
     afar__answer_resolved(session, call);
 }
 
+/* The same after the end of the session. */
+static void
+answer_nobody(afar__session *session, afar__call *call, afar_code code)
+{
+    answer(session, call, code, NULL);
+    call->sent = call->finished = true;
+    session->open_answers--;
+    afar__call_settle(session, call);
+}
+
 /* A failure that takes the place of what cannot be sent. */
 static afar__waiting *
 pack_failure(afar__session *session, afar__call *call, afar_code code, const char *text,
@@ -323,37 +333,47 @@ pack_failure(afar__session *session, afar__call *call, afar_code code, const cha
     return waiting;
 }
 
+/* A reply that could not be sent is packed once more, for the text that says why: errors are large,
+ * and replies that need none are many.  (If memory has come back meanwhile, the better.) */
+static afar_code
+replace_reply(afar__session *session, afar__call *call, const afar__session_reply *reply,
+              afar_error *err)
+{
+    afar_error why = AFAR_ERROR_INIT;
+    afar__waiting *waiting = NULL;
+    afar_code code = afar__pack_return(session, reply, call, &waiting, &why);
+
+    if (code != AFAR_OK) {
+        waiting = pack_failure(session, call, code, why.message, false);
+        afar_fail(err, code, "%s", why.message);
+    }
+    afar_error_clear(&why);
+    if (waiting) {
+        answer(session, call, code != AFAR_OK ? code : reply->code, waiting);
+    } else {
+        afar__session_exhausted(session);
+        answer_nobody(session, call, reply->code);
+    }
+    return code;
+}
+
 afar_code
 afar__session_return(afar__session *session, afar__session_id handle,
                      const afar__session_reply *reply, afar_error *err)
 {
     afar__call *call = afar__call_of(session, handle);
-    afar_error why = AFAR_ERROR_INIT;
     afar__waiting *waiting = NULL;
-    afar_code code;
 
     if (!call || call->ours || call->returned || !call->told)
         return afar_fail(err, AFAR_FAILED_PRECONDITION, "no call that waits for an answer");
     if (session->over) {
-        answer(session, call, reply->code, NULL);
-        call->sent = call->finished = true;
-        session->open_answers--;
-        afar__call_settle(session, call);
+        answer_nobody(session, call, reply->code);
         return AFAR_OK;
     }
-    code = afar__pack_return(session, reply, call, &waiting, &why);
-    if (code != AFAR_OK)
-        waiting = pack_failure(session, call, code, why.message, false);
-    if (!waiting) {
-        afar__session_exhausted(session);
-        afar__session_return(session, handle, reply, NULL);
-    } else {
-        answer(session, call, code != AFAR_OK ? code : reply->code, waiting);
-    }
-    if (code != AFAR_OK)
-        afar_fail(err, code, "%s", why.message);
-    afar_error_clear(&why);
-    return code;
+    if (afar__pack_return(session, reply, call, &waiting, NULL) != AFAR_OK)
+        return replace_reply(session, call, reply, err);
+    answer(session, call, reply->code, waiting);
+    return AFAR_OK;
 }
 
 void

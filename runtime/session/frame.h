@@ -271,9 +271,10 @@ afar__list_next_reference(afar__list *list, afar__reference *ret_reference);
 /* ---- writing ---- */
 
 /* What reading the frame would say of its contents; INVALID_ARGUMENT.  For frames with parts
- * that come from the program: a text that is not UTF-8 would end the session. */
+ * that come from the program: a text that is not UTF-8 would end the session.  `ret_size` may be
+ * NULL: what afar__frame_size says, for nothing more. */
 AFAR_MUST_USE afar_code
-afar__frame_check(const afar__frame *frame, afar_error *err);
+afar__frame_check(const afar__frame *frame, size_t *ret_size, afar_error *err);
 
 /* How much a batch grows by the frame. */
 size_t
@@ -290,6 +291,7 @@ typedef struct afar__batch {
     struct afar__batch_gap *gaps; /* payloads that were not copied, in their order */
     size_t n_gaps, gap_room;
     size_t length; /* of the whole batch */
+    size_t last;   /* of the frame that was added last: its afar__frame_length */
     size_t frames;
 } afar__batch;
 

@@ -160,9 +160,15 @@ afar__frame_length(const afar__frame *frame)
 }
 
 size_t
+afar__frame_size_of(const afar__frame *frame, size_t length)
+{
+    return 1 + size_of_bytes(size_of_frame(frame, length));
+}
+
+size_t
 afar__frame_size(const afar__frame *frame)
 {
-    return 1 + size_of_bytes(size_of_frame(frame, afar__frame_length(frame)));
+    return afar__frame_size_of(frame, afar__frame_length(frame));
 }
 
 /* ---- bytes ---- */
@@ -371,6 +377,7 @@ afar__batch_add(afar__batch *batch, const afar__frame *frame)
     at = write_number(at, AFAR__FRAME_FIELD_MAY_IGNORE, frame->may_ignore, false);
     batch->used = (size_t)(at - batch->bytes);
     batch->length += size;
+    batch->last = length;
     batch->frames++;
     return true;
 }

@@ -147,7 +147,7 @@ afar__method_number(afar__session *session, const char *path, uint32_t *ret_numb
                          (unsigned)session->peer.methods);
     code = afar__frame_check(&(afar__frame){ .kind = AFAR__FRAME_METHOD,
                                              .method = { 1, { (const uint8_t *)path, length } } },
-                             err);
+                             NULL, err);
     if (code != AFAR_OK)
         return code;
     if (!announce(session, path, (uint32_t)length, hash))

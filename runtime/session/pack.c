@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/clock.h"
 #include "runtime/session/parts.h"
 
 /* What is copied behind the struct. */
@@ -102,7 +103,7 @@ copy_references(struct room *room, const afar__session_reference *references, si
         to->interface = copy(room, from->interface);
         if (from->kind == AFAR__SESSION_OURS) {
             to->kind = AFAR__REFERENCE_HOSTED;
-            to->hosted.id = 1; /* until it is counted */
+            to->hosted.id = UINT32_MAX; /* until it is counted: no id is longer */
             if (from->address.length)
                 to->hosted.where = copy_elsewhere(room, from);
         } else if (from->kind == AFAR__SESSION_THEIRS) {
@@ -164,7 +165,7 @@ begin(const afar__session *session, afar__frame_kind kind, const struct parts *p
         *ret_code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "out of memory for a message");
         return NULL;
     }
-    memset(waiting, 0, sizeof *waiting);
+    memset(waiting, 0, offsetof(afar__waiting, frame.hello)); /* the kind is filled in whole */
     waiting->frame.kind = kind;
     ret_room->references = (afar__reference *)(waiting + 1);
     ret_room->pairs = (afar__pair *)(ret_room->references + parts->n_references);
@@ -207,13 +208,11 @@ count_references(afar__session *session, afar__waiting *waiting, const struct pa
 static afar_code
 finish(afar__session *session, afar__waiting *waiting, const struct parts *parts, afar_error *err)
 {
-    afar_code code = afar__frame_check(&waiting->frame, err);
+    afar_code code = afar__frame_check(&waiting->frame, &waiting->size, err);
 
-    if (code == AFAR_OK)
+    if (code == AFAR_OK && parts->n_references)
         code = count_references(session, waiting, parts, err);
-    if (code == AFAR_OK)
-        waiting->size = afar__frame_size(&waiting->frame);
-    else
+    if (code != AFAR_OK)
         free(waiting);
     return code;
 }
@@ -313,6 +312,8 @@ afar__pack_call(afar__session *session, const afar__session_request *request, ui
     if (callee.kind == AFAR__CALLEE_NAME)
         call->target.name = copy(&room, parts.a);
     waiting->deadline = request->deadline;
+    if (request->deadline != AFAR__NEVER)
+        call->timeout_us = UINT64_MAX; /* until it is sent: none is longer */
     code = finish(session, waiting, &parts, err);
     if (code != AFAR_OK)
         return code;

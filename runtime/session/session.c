@@ -528,14 +528,36 @@ read_frame(afar__session *session, afar__session_event *event)
     }
 }
 
-bool
-afar__session_next(afar__session *session, afar__session_event *ret_event)
+/* The bytes that the reader stood at are no frame.  They are read again for the text: errors are
+ * large, and frames that need none are many. */
+static void
+refuse_frame(afar__session *session, afar__frame_reader *reader)
 {
     afar_error err = AFAR_ERROR_INIT;
 
+    if (afar__frame_read(reader, &session->frame, &err) != AFAR_OK)
+        afar__session_fault(session, "%s", err.message);
+    afar_error_clear(&err);
+}
+
+/* Whether there is nothing to tell and nothing to read. */
+static bool
+is_quiet(const afar__session *session)
+{
+    return session->reader.at == session->reader.end && !session->first_tell &&
+           !session->refs.export_look && !session->over;
+}
+
+bool
+afar__session_next(afar__session *session, afar__session_event *ret_event)
+{
+    afar__frame_reader before;
+
     afar__unpack_done(session);
+    if (is_quiet(session))
+        return false;
+    memset(ret_event, 0, sizeof *ret_event);
     for (;;) {
-        memset(ret_event, 0, sizeof *ret_event);
         if (tell_calls(session, ret_event))
             return true;
         ret_event->object = afar__export_next_released(session);
@@ -545,7 +567,8 @@ afar__session_next(afar__session *session, afar__session_event *ret_event)
         }
         if (session->over)
             return tell_end(session, ret_event);
-        switch (afar__frame_read(&session->reader, &session->frame, &err)) {
+        before = session->reader;
+        switch (afar__frame_read(&session->reader, &session->frame, NULL)) {
         case AFAR_OK:
             if (read_frame(session, ret_event))
                 return true;
@@ -553,8 +576,7 @@ afar__session_next(afar__session *session, afar__session_event *ret_event)
         case AFAR_ENDED:
             return false;
         default:
-            afar__session_fault(session, "%s", err.message);
-            afar_error_clear(&err);
+            refuse_frame(session, &before);
             break;
         }
     }

@@ -19,6 +19,31 @@ is_full(const afar__batch *batch)
     return batch->length > AFAR__FRAME_MAX_BATCH - 4096;
 }
 
+/* A frame that is one number. */
+static bool
+add_number(afar__batch *batch, afar__frame_kind kind, uint64_t number)
+{
+    afar__frame frame = { .kind = kind };
+
+    if (kind == AFAR__FRAME_PING || kind == AFAR__FRAME_PONG)
+        frame.ping = number;
+    else
+        frame.cancel = (uint32_t)number;
+    return afar__batch_add(batch, &frame);
+}
+
+static bool
+add_credit(afar__batch *batch, const afar__call *call, uint32_t bytes)
+{
+    afar__frame frame = { .kind = AFAR__FRAME_CREDIT, .credit = { .bytes = bytes } };
+
+    if (call) {
+        frame.credit.call = call->id;
+        frame.credit.to_caller = call->ours;
+    }
+    return afar__batch_add(batch, &frame);
+}
+
 static bool
 add_hello(afar__session *session, afar__batch *batch)
 {
@@ -40,21 +65,15 @@ add_hello(afar__session *session, afar__batch *batch)
 static bool
 add_pings(afar__session *session, afar__batch *batch)
 {
-    afar__frame pong = { .kind = AFAR__FRAME_PONG, .pong = session->pong };
-    afar__frame ping = { .kind = AFAR__FRAME_PING, .ping = session->ping };
-
-    if (session->pong_due && !afar__batch_add(batch, &pong))
+    if (session->pong_due && !add_number(batch, AFAR__FRAME_PONG, session->pong))
         return false;
     session->pong_due = false;
-    if (session->ping_due && !afar__batch_add(batch, &ping))
+    if (session->ping_due && !add_number(batch, AFAR__FRAME_PING, session->ping))
         return false;
     session->ping_due = false;
-    for (uint32_t at = 0; at < session->n_unknown; at++) {
-        afar__frame unknown = { .kind = AFAR__FRAME_UNKNOWN, .unknown = session->unknown[at] };
-
-        if (!afar__batch_add(batch, &unknown))
+    for (uint32_t at = 0; at < session->n_unknown; at++)
+        if (!add_number(batch, AFAR__FRAME_UNKNOWN, session->unknown[at]))
             return false;
-    }
     session->n_unknown = 0;
     return true;
 }
@@ -68,25 +87,23 @@ owes_credit(const afar__session *session)
 static bool
 add_session_credit(afar__session *session, afar__batch *batch)
 {
-    afar__frame frame = { .kind = AFAR__FRAME_CREDIT, .credit = { .bytes = session->owed } };
+    uint32_t bytes = session->owed;
 
     if (!owes_credit(session))
         return true;
-    session->allowed += session->owed;
+    session->allowed += bytes;
     session->owed = 0;
-    return afar__batch_add(batch, &frame);
+    return add_credit(batch, NULL, bytes);
 }
 
 static bool
 add_call_credit(afar__call *call, afar__batch *batch)
 {
-    afar__frame frame = { .kind = AFAR__FRAME_CREDIT,
-                          .credit = {
-                              .call = call->id, .bytes = call->owed, .to_caller = call->ours } };
+    uint32_t bytes = call->owed;
 
-    call->allowed += call->owed;
+    call->allowed += bytes;
     call->owed = 0;
-    return afar__batch_add(batch, &frame);
+    return add_credit(batch, call, bytes);
 }
 
 /* What of a call's notes can be sent: what ends it comes behind its Call, and behind calls
@@ -107,15 +124,13 @@ static bool
 add_notes(afar__session *session, afar__call *call, afar__batch *batch)
 {
     unsigned what = sendable(call);
-    afar__frame cancel = { .kind = AFAR__FRAME_CANCEL, .cancel = call->id };
-    afar__frame finish = { .kind = AFAR__FRAME_FINISH, .finish = call->id };
 
     call->send = (uint8_t)(call->send & ~what);
     if ((what & AFAR__SEND_CREDIT) && !add_call_credit(call, batch))
         return false;
-    if ((what & AFAR__SEND_CANCEL) && !afar__batch_add(batch, &cancel))
+    if ((what & AFAR__SEND_CANCEL) && !add_number(batch, AFAR__FRAME_CANCEL, call->id))
         return false;
-    if ((what & AFAR__SEND_FINISH) && !afar__batch_add(batch, &finish))
+    if ((what & AFAR__SEND_FINISH) && !add_number(batch, AFAR__FRAME_FINISH, call->id))
         return false;
     afar__call_settle(session, call);
     return true;
@@ -174,9 +189,9 @@ set_timeout(const afar__session *session, afar__waiting *waiting)
 }
 
 static void
-charge(afar__session *session, const afar__waiting *waiting)
+charge(afar__session *session, const afar__waiting *waiting, size_t length)
 {
-    int64_t cost = (int64_t)afar__frame_length(&waiting->frame) + AFAR__SESSION_COST;
+    int64_t cost = (int64_t)length + AFAR__SESSION_COST;
 
     session->credit -= cost;
     if (waiting->frame.kind == AFAR__FRAME_ITEM)
@@ -220,7 +235,7 @@ add_waiting(afar__session *session, afar__batch *batch, afar__waiting *waiting)
         return false;
     }
     if (waiting->frame.kind == AFAR__FRAME_CALL || waiting->frame.kind == AFAR__FRAME_ITEM)
-        charge(session, waiting);
+        charge(session, waiting, batch->last);
     note_sent(session, waiting);
     afar__flow_forget(session, waiting);
     if (call) {

@@ -53,7 +53,7 @@ accept(const afar__frame *frame)
     afar_error err = AFAR_ERROR_INIT;
     afar__frame read;
 
-    CHECK_OK(afar__frame_check(frame, &err));
+    CHECK_OK(afar__frame_check(frame, NULL, &err));
     frames_read_one(batch, &read);
     free(batch.data);
 }
@@ -65,7 +65,7 @@ refuse(const afar__frame *frame, const char *message)
     struct frames_bytes batch = frames_written(frame);
     afar_error err = AFAR_ERROR_INIT;
 
-    CHECK_FAILS(afar__frame_check(frame, &err), AFAR_INVALID_ARGUMENT);
+    CHECK_FAILS(afar__frame_check(frame, NULL, &err), AFAR_INVALID_ARGUMENT);
     CHECK_STR(err.message, message);
     frames_refuse(batch, message);
     afar_error_clear(&err);
@@ -248,7 +248,7 @@ TEST(check_counts_arrays)
     afar_error err = AFAR_ERROR_INIT;
 
     call.call.n_chain = 17;
-    CHECK_FAILS(afar__frame_check(&call, &err), AFAR_INVALID_ARGUMENT);
+    CHECK_FAILS(afar__frame_check(&call, NULL, &err), AFAR_INVALID_ARGUMENT);
     CHECK_STR(err.message, "Call.chain: has more items than allowed");
     afar_error_clear(&err);
 }

@@ -140,7 +140,7 @@ require_round(const afar__frame *frame)
     afar__frame_reader reader;
     afar__frame read;
 
-    require(afar__frame_check(frame, NULL) == AFAR_OK, "read, and not to be written");
+    require(afar__frame_check(frame, NULL, NULL) == AFAR_OK, "read, and not to be written");
     afar__frame_reader_init(&reader, bytes, length);
     require(afar__frame_read(&reader, &read, NULL) == AFAR_OK, "written, and not to be read");
     require(read.kind == frame->kind && read.length == afar__frame_length(frame),
