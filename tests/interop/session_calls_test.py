@@ -7,13 +7,14 @@ Labels: concurrent
 
 import signal
 import subprocess
+import threading
 import unittest
 
 from harness import HERE, PATIENCE, PYTHON, Server, wait_until
 from session_peer import calls
 from session_peer.calls import Object
-from session_peer.case import (COUNTER, EMPTY, LISTENER, PYTHON_SERVER, Listener, SessionTest, on,
-                               on_counter)
+from session_peer.case import (COUNTER, EMPTY, LISTENER, PYTHON_SERVER, Listener, SessionTest,
+                               hear, on, on_counter)
 from session_peer.peer import Peer
 from session_peer.session import Over
 from session_peer.wire import desk, proto
@@ -252,6 +253,65 @@ class Callbacks:
                 self.call_back(peer, "CallBack", listener, 1)
             self.assertEqual(caught.exception.code, calls.FAILED_PRECONDITION)
             self.assertIn("not in the mood", caught.exception.text)
+
+    def test_a_callback_has_no_more_time_than_its_call(self):
+        left = []
+
+        def note(answer):
+            left.append(answer.timeout_us)
+            return hear(answer)
+        with self.peer() as peer:
+            references = peer.references()
+            request = desk.CallBackRequest(times=1)
+            request.listener.CopyFrom(references.put(Object(LISTENER, Hear=note)))
+            peer.ask("desk", on("CallBack"), request, desk.Texts, references=references,
+                     timeout_us=9000000)
+        self.assertLessEqual(left[0], 9000000)
+        self.assertGreater(left[0], 0)
+
+    def test_a_callback_is_cancelled_with_its_call(self):
+        begun, cancelled = threading.Event(), threading.Event()
+
+        def wait(answer):
+            begun.set()
+            try:
+                answer.wait_until_cancelled()
+            finally:
+                cancelled.set()
+        with self.peer() as peer:
+            references = peer.references()
+            request = desk.CallBackRequest(times=1)
+            request.listener.CopyFrom(references.put(Object(LISTENER, Hear=wait)))
+            question = peer.call("desk", on("CallBack"), request, references=references)
+            self.assertTrue(begun.wait(PATIENCE))
+            question.cancel()
+            self.assertEqual(question.failure().code, calls.CANCELLED)
+            self.assertTrue(cancelled.wait(PATIENCE))
+
+    def call_from_within(self, name):
+        """The failure of a call to a desk, made while that desk waits for a callback; None if it
+        went well."""
+        failures = []
+
+        def ask(answer):
+            question = answer.call(name, on("Echo"), desk.Text(text="x"))
+            failures.append(question.failure() if question.wait().code else None)
+            return desk.Text()
+        with self.peer() as peer:
+            references = peer.references()
+            request = desk.CallBackRequest(times=1)
+            request.listener.CopyFrom(references.put(Object(LISTENER, Hear=ask)))
+            peer.ask(name, on("CallBack"), request, desk.Texts, references=references)
+            self.assertEqual(peer.ask(name, on("Echo"), desk.Text(text="y"), desk.Text).text, "y")
+        return failures[0]
+
+    def test_a_call_that_would_wait_for_itself(self):
+        failure = self.call_from_within("serial")
+        self.assertEqual((failure.code, failure.not_begun), (calls.DEADLOCK, True))
+        self.assertIn("/afar.test.desk.Desk/CallBack", failure.text)
+
+    def test_a_call_from_within_a_call(self):
+        self.assertIsNone(self.call_from_within("desk"))
 
     def test_a_listener_that_is_kept(self):
         listener = Listener()

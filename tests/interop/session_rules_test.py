@@ -8,7 +8,7 @@ Labels: concurrent
 import unittest
 
 from harness import wait_until
-from session_peer import calls, wire
+from session_peer import calls
 from session_peer.calls import Object
 from session_peer.case import (EMPTY, LISTENER, PYTHON_SERVER, Listener, SessionTest, on,
                                on_counter)
@@ -74,7 +74,8 @@ FRAMES = {
     "a target that comes twice":
         [ECHO, with_field(call(), proto.Call.TARGET_FIELD_NUMBER, field(3, b"desk"))],
     "a zero byte in a string": [frame(method=proto.Method(number=1, path="/a\0b"))],
-    "no UTF-8 in a string": [field(proto.Frame.METHOD_FIELD_NUMBER, field(1, 1) + field(2, b"\xff"))],
+    "no UTF-8 in a string":
+        [field(proto.Frame.METHOD_FIELD_NUMBER, field(1, 1) + field(2, b"\xff"))],
     "a method that is not the next": [method("Echo", 2)],
     "method 0": [method("Echo", 0)],
     "a method that is given twice": [ECHO, ECHO],
@@ -196,7 +197,7 @@ class Rules:
                 self.is_stopped(peer)
 
     def test_bytes_that_are_no_batch(self):
-        for data in (b"\xff", b"\x0a\x05\x0a", b"\x0b", b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f"):
+        for data in (b"\xff", b"\x0a\x05\x0a", b"\x0b", b"\x0a" + b"\xff" * 8 + b"\x7f"):
             with self.subTest(data=data):
                 peer = self.peer()
                 peer.put_bytes(data)

@@ -1,7 +1,9 @@
 """What the two sides of a session hold: objects and references to them, questions and answers."""
 
+import os
 import queue
 import threading
+import time
 
 from harness import PATIENCE
 from session_peer.wire import Ref, proto
@@ -10,6 +12,7 @@ OK, CANCELLED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND = 0, 1, 3, 4, 5
 RESOURCE_EXHAUSTED, FAILED_PRECONDITION, UNIMPLEMENTED, INTERNAL = 8, 9, 12, 13
 UNAVAILABLE = 14
 DEADLOCK, LOST = 100, 103
+MOST_CHAIN = 16
 
 
 class Failed(Exception):
@@ -28,15 +31,27 @@ class Object:
     def __init__(self, interface, concurrent=False, **methods):
         self.interface, self.concurrent, self.methods = interface, concurrent, methods
         self.on_release = lambda: None
+        self.current = None         # the call that is being served, unless concurrent
         self.calls = queue.Queue()
         threading.Thread(target=self.serve, daemon=True).start()
 
+    def take(self, answer):
+        """Queues a call, unless it would wait for one that it descends from."""
+        current = self.current
+        if current and current.name in answer.chain:
+            answer.fail(Failed(DEADLOCK, f"{answer.path} would wait for {current.path}", True))
+        else:
+            self.calls.put(answer)
+
     def serve(self):
-        while (answer := self.calls.get()) is not None:
+        while True:
+            answer = self.calls.get()
             if self.concurrent:
                 threading.Thread(target=self.serve_one, args=[answer], daemon=True).start()
-            else:
-                self.serve_one(answer)
+                continue
+            self.current = answer
+            self.serve_one(answer)
+            self.current = None
 
     def serve_one(self, answer):
         method = self.methods.get(answer.method)
@@ -166,14 +181,36 @@ class Answer(Calling):
         self.keep, self.oneway = call.keep, call.oneway
         self.payload, self.references = call.payload, references
         self.chain, self.timeout_us = list(call.chain), call.timeout_us
+        self.name = int.from_bytes(os.urandom(8), "big")    # in the chains of nested calls
         self.cancelled = threading.Event()
         self.finished = False       # Finish came
         self.result = None          # the Return, once it is sent
         self.waiting = []           # calls to the result
         self.out = References(session)
+        self.nested = []            # calls that were made for it
+        self.began = time.monotonic()
 
     def request(self, kind):
         return kind.FromString(self.payload)
+
+    def call(self, *arguments, **more):
+        """A call that is made for this one: it has no more time, and is cancelled with it."""
+        more["chain"] = (self.chain + [self.name])[-MOST_CHAIN:]
+        if self.timeout_us:
+            passed = int((time.monotonic() - self.began) * 1e6)
+            more["timeout_us"] = max(1, self.timeout_us - passed)
+        question = self.session.call(*arguments, **more)
+        with self.session.lock:
+            self.nested.append(question)
+            if self.cancelled.is_set():
+                question.cancel()
+        return question
+
+    def cancel(self):
+        """The caller has given up."""
+        self.cancelled.set()
+        for question in self.nested:
+            question.cancel()
 
     def give(self, thing):
         return self.out.put(thing)

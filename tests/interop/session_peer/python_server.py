@@ -69,9 +69,9 @@ def amount_of(session, counter):
 
 
 class Desk(Object):
-    def __init__(self, state):
+    def __init__(self, state, concurrent):
         names = ("Echo Make Sum CallBack TalkBack Notify Keep Use Hold Down Both Look").split()
-        super().__init__(DESK, concurrent=True,
+        super().__init__(DESK, concurrent=concurrent,
                          **{name: getattr(self, name.lower()) for name in names})
         self.state = state
 
@@ -103,8 +103,7 @@ class Desk(Object):
         heard = []
         try:
             for number in range(1, request.times + 1):
-                question = answer.session.call(listener, f"/{LISTENER}/Hear",
-                                               desk.Text(text=str(number)))
+                question = answer.call(listener, f"/{LISTENER}/Hear", desk.Text(text=str(number)))
                 heard.append(question.reply(desk.Text).text)
         finally:
             answer.session.drop([listener])
@@ -113,7 +112,7 @@ class Desk(Object):
     def talkback(self, answer):
         request = answer.request(desk.CallBackRequest)
         listener = self.listener(answer, request)
-        talk = answer.session.call(listener, f"/{LISTENER}/Talk")
+        talk = answer.call(listener, f"/{LISTENER}/Talk")
         heard = []
         for number in range(1, request.times + 1):
             talk.send(desk.Text(text=str(number)))
@@ -190,8 +189,9 @@ def open_session(names, running):
 
 def main(address):
     running = []
-    names = {"": Desk(State())}
-    names["desk"] = names[""]
+    state = State()
+    names = {"desk": Desk(state, True), "serial": Desk(state, False)}
+    names[""] = names["desk"]
     server = grpc.server(futures.ThreadPoolExecutor(STREAMS), options=OPTIONS)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(
         OPEN.split("/")[1], {"Open": open_session(names, running)}),))

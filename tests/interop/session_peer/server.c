@@ -2,9 +2,10 @@
  *
  *     session_server ADDRESS
  *
- * Prints "serving at ADDRESS" and serves until SIGTERM.  The desk is exported as "desk", and
- * is the default too.  It is concurrent: its handlers wait for what they call, each on a
- * thread of its own, and `lock` guards what they share.  A counter is serial and has no lock.
+ * Prints "serving at ADDRESS" and serves until SIGTERM.  A desk is the default, one is
+ * exported as "desk": they are concurrent, as their handlers wait for what they call.  One more,
+ * "serial", is not.  They share their state, which `lock` guards.  A counter is serial and
+ * has no lock.
  *
  * Look tells what a test cannot see from outside: how many counters were made and finalized,
  * so that the last reference in the last table is known to be gone. */
@@ -431,15 +432,15 @@ static const afar_test_desk_desk_methods desk_methods = {
 /* ---- the program ---- */
 
 static afar_code
-export_desk(afar_server *server, afar_error *err)
+export_desk(afar_server *server, afar_mode mode, const char *name, afar_error *err)
 {
     afar_object_options options = AFAR_OBJECT_OPTIONS_INIT;
     afar_test_desk_desk *desk = NULL;
 
-    options.mode = AFAR_CONCURRENT;
+    options.mode = mode;
     afar_code code = afar_test_desk_desk_new(&desk_methods, NULL, &options, &desk, err);
-    if (!code && !(code = afar_server_export(server, "", afar_test_desk_desk_object(desk), err)))
-        code = afar_server_export(server, "desk", afar_test_desk_desk_object(desk), err);
+    if (!code)
+        code = afar_server_export(server, name, afar_test_desk_desk_object(desk), err);
     afar_test_desk_desk_close(desk);
     return code;
 }
@@ -457,7 +458,9 @@ main(int argc, char **argv)
     }
     afar_log_set(afar_log_stderr, NULL, AFAR_LOG_ERROR);
     if (!(code = afar_server_open(NULL, argv[1], NULL, &server, &err)) &&
-        !(code = export_desk(server, &err))) {
+        !(code = export_desk(server, AFAR_CONCURRENT, "", &err)) &&
+        !(code = export_desk(server, AFAR_CONCURRENT, "desk", &err)) &&
+        !(code = export_desk(server, AFAR_SERIAL, "serial", &err))) {
         printf("serving at %s\n", afar_server_address(server));
         fflush(stdout);
         code = afar_server_run(server, &err);

@@ -4,7 +4,8 @@ It keeps the rules, and holds the other side to every one that it can see: who b
 a Goodbye, and `failure` says which it was.  What comes is read by one thread, `read`; everything
 else may be called by any thread.  `lock` guards all.
 
-A test that breaks rules itself goes around the tables: `put` sends any frame, `put_bytes` any bytes.
+A test that breaks rules itself goes around the tables: `put` sends any frame, `put_bytes` any
+bytes.
 """
 
 import collections
@@ -15,7 +16,7 @@ from google.protobuf import message
 
 from harness import PATIENCE
 from session_peer import wire
-from session_peer.calls import (FAILED_PRECONDITION, NOT_FOUND, RESOURCE_EXHAUSTED,
+from session_peer.calls import (FAILED_PRECONDITION, MOST_CHAIN, NOT_FOUND, RESOURCE_EXHAUSTED,
                                 UNAVAILABLE, Answer, Failed, Import, Question, References)
 from session_peer.wire import Ref, fields, proto
 
@@ -23,7 +24,7 @@ BATCH = 1 << 20
 EXTRA = 64              # what a Call or an Item costs beside its length
 MOST_CREDIT = 1 << 31
 MOST_PATH, MOST_METADATA, PAIR = 512, 8192, 32
-MOST_CHAIN, MOST_REFERENCES, MOST_FEATURES, MOST_PROMISED = 16, 4096, 64, 16
+MOST_REFERENCES, MOST_FEATURES, MOST_PROMISED = 4096, 64, 16
 PROTOCOL, VERSION = proto.Goodbye.PROTOCOL, proto.Goodbye.VERSION
 
 USUAL = {"calls": 1000, "references": 1000000, "message_bytes": 4194304, "window_bytes": 65536,
@@ -154,7 +155,7 @@ class Session:
             if number is None:
                 number = next(n for n in range(1, len(self.exports) + 2) if n not in self.exports)
                 if number > self.theirs.references:
-                    raise Failed(RESOURCE_EXHAUSTED, f"the other side takes {number - 1} references")
+                    raise Failed(RESOURCE_EXHAUSTED, f"{number - 1} references are out")
                 self.exports[number] = Export(thing)
             self.exports[number].count += 1
         return proto.Reference(hosted=proto.Hosted(id=number), interface=thing.interface)
@@ -349,8 +350,9 @@ class Session:
         rule(kind, "a call for nobody")
         self.answers[call.id] = answer
         if kind == "export":
-            rule(call.target.export in self.exports, f"export {call.target.export} is not given out")
-            self.exports[call.target.export].thing.calls.put(answer)
+            number = call.target.export
+            rule(number in self.exports, f"export {number} is not given out")
+            self.exports[number].thing.take(answer)
         elif kind == "name":
             self.call_name(call.target.name, answer)
         else:
@@ -362,7 +364,7 @@ class Session:
 
     def call_name(self, name, answer):
         if name in self.names:
-            self.names[name].calls.put(answer)
+            self.names[name].take(answer)
         else:
             answer.fail(Failed(NOT_FOUND, f"there is no object {name}", not_begun=True))
 
@@ -379,7 +381,7 @@ class Session:
             index = Ref.FromString(payload).index
             hosted = kept.out.those[index - 1].hosted.id if index else 0
             if hosted in self.exports:
-                self.exports[hosted].thing.calls.put(answer)
+                self.exports[hosted].thing.take(answer)
             else:
                 answer.fail(Failed(FAILED_PRECONDITION, "there is no object of this side", True))
 
@@ -401,14 +403,14 @@ class Session:
     def take_cancel(self, cancel):
         answer = self.answers.get(cancel.call)
         if answer and answer.result is None:
-            answer.cancelled.set()
+            answer.cancel()
 
     def take_finish(self, finish):
         answer = self.answers.get(finish.call)
         rule(answer and answer.keep and not answer.finished,
              f"Finish for {finish.call}, which is not kept")
         answer.finished = True
-        answer.cancelled.set()
+        answer.cancel()
         if answer.result is not None:
             del self.answers[finish.call]
 

@@ -84,7 +84,9 @@ def check_once(kind, data):
             raise ValueError(f"a zero byte in {known.full_name}")
         if known.message_type:
             check_once(known.message_type, value)
-        if known.label == known.LABEL_REPEATED or not (known.message_type or known.containing_oneof):
+        if known.label == known.LABEL_REPEATED:
+            continue
+        if not known.message_type and not known.containing_oneof:
             continue
         name = (known.containing_oneof or known).name
         if name in seen:
