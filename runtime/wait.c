@@ -29,6 +29,7 @@
 #include "runtime/futex.h"
 #include "runtime/lead.h"
 
+#define EVENTS_PER_LOOK 16
 #define PARK_WINDOW (50 * AFAR__MICROSECOND)
 
 enum { WAITING, WOKEN, PARKED, IN_CORE };
@@ -134,13 +135,17 @@ caller_block(void *arg, bool blocked)
     atomic_compare_exchange_strong(&waiter->state, &from, blocked ? IN_CORE : WAITING);
 }
 
+/* While there is an event at each look the poll does not come to look at the deadline. */
 static void
 lead_for(afar__waiter *waiter, int64_t deadline)
 {
+    unsigned events = 0;
+
     afar__engine_lead_taken();
     while (!is_woken(waiter) &&
            afar__lead_poll(deadline, caller_stop, waiter, caller_block) == AFAR__POLLED_EVENT)
-        continue;
+        if (++events % EVENTS_PER_LOOK == 0 && afar__now() >= deadline)
+            break;
     afar__lead_release(afar__engine_self());
     afar__engine_lead_opened();
 }

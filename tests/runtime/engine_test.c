@@ -13,6 +13,7 @@
 #include "bell.h"
 #include "check.h"
 #include "runtime/clock.h"
+#include "runtime/timer.h"
 
 #define PLAYERS 4
 #define PASSES 3000
@@ -75,6 +76,26 @@ TEST(all_who_wait_are_woken)
         for (int i = 0; i < PLAYERS; i++)
             join(threads[i]);
     }
+    afar__engine_release();
+}
+
+static void
+ring_at_once(afar__timer *timer)
+{
+    afar__timer_set(timer, 0);
+}
+
+/* Who leads finds something to do at each look. */
+TEST(a_wait_ends_though_events_do_not)
+{
+    afar__timer always = { .ring = ring_at_once };
+    struct bell never = BELL_INIT;
+
+    hold();
+    afar__timer_set(&always, 0);
+    for (int i = 0; i < 10; i++)
+        CHECK_INT(hear(&never, 1, afar__now() + AFAR__MILLISECOND), AFAR__WAIT_TIMEOUT);
+    CHECK(afar__timer_clear(&always));
     afar__engine_release();
 }
 

@@ -12,47 +12,16 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "bell.h"
 #include "check.h"
 #include "random.h"
 #include "runtime/clock.h"
 #include "runtime/core.h"
 #include "runtime/engine.h"
 
-#define PATIENCE (15 * AFAR__SECOND)
 #define MANY 10000
 #define SETTERS 3
 #define ROUNDS 2000
-
-static void
-hold(void)
-{
-    afar_error err = AFAR_ERROR_INIT;
-
-    CHECK_OK(afar__engine_hold(&err));
-}
-
-static void
-begin_background(void)
-{
-    afar_error err = AFAR_ERROR_INIT;
-
-    CHECK_OK(afar__engine_background(&err));
-}
-
-static pthread_t
-start(void *(*run)(void *arg), void *arg)
-{
-    pthread_t thread;
-
-    CHECK_INT(pthread_create(&thread, NULL, run, arg), 0);
-    return thread;
-}
-
-static void
-join(pthread_t thread)
-{
-    CHECK_INT(pthread_join(thread, NULL), 0);
-}
 
 /* ---- the heap ---- */
 
@@ -229,7 +198,7 @@ TEST(a_ring_clears_and_moves_those_that_are_due_with_it)
 /* ---- who rings ---- */
 
 /* Something that a ring makes happen; one that sets itself again rings so many times. */
-struct bell {
+struct alarm {
     afar__timer timer;
     int64_t when, again;
     int rings_left;
@@ -240,65 +209,65 @@ struct bell {
 };
 
 static void
-ring_bell(afar__timer *timer)
+ring_alarm(afar__timer *timer)
 {
-    struct bell *bell = (struct bell *)timer;
+    struct alarm *alarm = (struct alarm *)timer;
 
-    CHECK(afar__now() >= bell->when);
-    if (--bell->rings_left > 0) {
-        bell->when = afar__now() + bell->again;
-        afar__timer_set(timer, bell->when);
+    CHECK(afar__now() >= alarm->when);
+    if (--alarm->rings_left > 0) {
+        alarm->when = afar__now() + alarm->again;
+        afar__timer_set(timer, alarm->when);
         return;
     }
-    pthread_mutex_lock(&bell->lock);
-    bell->rung = true;
-    afar__waiters_wake(&bell->waiters);
-    pthread_cond_signal(&bell->changed);
-    pthread_mutex_unlock(&bell->lock);
+    pthread_mutex_lock(&alarm->lock);
+    alarm->rung = true;
+    afar__waiters_wake(&alarm->waiters);
+    pthread_cond_signal(&alarm->changed);
+    pthread_mutex_unlock(&alarm->lock);
 }
 
 static void
-set_bell(struct bell *bell, int64_t from_now, int64_t again, int rings)
+set_alarm(struct alarm *alarm, int64_t from_now, int64_t again, int rings)
 {
-    *bell = (struct bell){ .timer = { .ring = ring_bell },
-                           .when = afar__now() + from_now,
-                           .again = again,
-                           .rings_left = rings,
-                           .lock = PTHREAD_MUTEX_INITIALIZER,
-                           .changed = PTHREAD_COND_INITIALIZER };
-    afar__timer_set(&bell->timer, bell->when);
+    *alarm = (struct alarm){ .timer = { .ring = ring_alarm },
+                             .when = afar__now() + from_now,
+                             .again = again,
+                             .rings_left = rings,
+                             .lock = PTHREAD_MUTEX_INITIALIZER,
+                             .changed = PTHREAD_COND_INITIALIZER };
+    afar__timer_set(&alarm->timer, alarm->when);
 }
 
 /* Waits as the library does. */
 static void
-hear(struct bell *bell, int64_t deadline, bool expected)
+hear_alarm(struct alarm *alarm, int64_t deadline, bool expected)
 {
     afar__wait_result result = AFAR__WAIT_WOKEN;
     afar__waiter waiter;
 
-    pthread_mutex_lock(&bell->lock);
-    afar__waiters_add(&bell->waiters, &waiter);
-    if (!bell->rung) {
-        pthread_mutex_unlock(&bell->lock);
+    pthread_mutex_lock(&alarm->lock);
+    afar__waiters_add(&alarm->waiters, &waiter);
+    if (!alarm->rung) {
+        pthread_mutex_unlock(&alarm->lock);
         result = afar__wait(&waiter, deadline);
-        pthread_mutex_lock(&bell->lock);
+        pthread_mutex_lock(&alarm->lock);
     }
     afar__waiters_remove(&waiter);
-    CHECK(bell->rung == expected);
+    CHECK(alarm->rung == expected);
     CHECK(expected || result == AFAR__WAIT_TIMEOUT);
-    pthread_mutex_unlock(&bell->lock);
+    pthread_mutex_unlock(&alarm->lock);
 }
 
 /* Waits outside of the engine: somebody else must poll. */
 static void
-see(struct bell *bell)
+see_alarm(struct alarm *alarm)
 {
     struct timespec end = { (afar__now() + PATIENCE) / AFAR__SECOND, 0 };
 
-    pthread_mutex_lock(&bell->lock);
-    while (!bell->rung)
-        CHECK_INT(pthread_cond_clockwait(&bell->changed, &bell->lock, CLOCK_MONOTONIC, &end), 0);
-    pthread_mutex_unlock(&bell->lock);
+    pthread_mutex_lock(&alarm->lock);
+    while (!alarm->rung)
+        CHECK_INT(pthread_cond_clockwait(&alarm->changed, &alarm->lock, CLOCK_MONOTONIC, &end), 0);
+    pthread_mutex_unlock(&alarm->lock);
 }
 
 /* No thread but this one. */
@@ -306,29 +275,29 @@ TEST(who_waits_for_ever_rings_and_is_woken)
 {
     static const int64_t times[] = { -AFAR__SECOND, 0, 30 * AFAR__MICROSECOND,
                                      5 * AFAR__MILLISECOND };
-    struct bell bell;
+    struct alarm alarm;
 
     hold();
     for (int i = 0; i < 40; i++) {
-        set_bell(&bell, times[i % 4], 0, 1);
-        hear(&bell, AFAR__NEVER, true);
+        set_alarm(&alarm, times[i % 4], 0, 1);
+        hear_alarm(&alarm, AFAR__NEVER, true);
     }
-    set_bell(&bell, 0, 50 * AFAR__MICROSECOND, 200);
-    hear(&bell, AFAR__NEVER, true);
+    set_alarm(&alarm, 0, 50 * AFAR__MICROSECOND, 200);
+    hear_alarm(&alarm, AFAR__NEVER, true);
     afar__engine_release();
 }
 
 TEST(a_wait_still_ends_with_its_deadline)
 {
-    struct bell later, often;
+    struct alarm later, often;
     int64_t deadline;
 
     hold();
-    set_bell(&often, 0, 20 * AFAR__MICROSECOND, 1 << 30);
-    set_bell(&later, 3600 * AFAR__SECOND, 0, 1);
+    set_alarm(&often, 0, 20 * AFAR__MICROSECOND, 1 << 30);
+    set_alarm(&later, 3600 * AFAR__SECOND, 0, 1);
     for (int i = 0; i < 20; i++) {
         deadline = afar__now() + i * 100 * AFAR__MICROSECOND;
-        hear(&later, deadline, false);
+        hear_alarm(&later, deadline, false);
         CHECK(afar__now() >= deadline);
     }
     CHECK(often.rings_left < 1 << 30);
@@ -338,24 +307,24 @@ TEST(a_wait_still_ends_with_its_deadline)
 }
 
 static void *
-hear_it(void *arg)
+hear_in_time(void *arg)
 {
-    hear(arg, AFAR__NEVER, true);
+    hear_alarm(arg, AFAR__NEVER, true);
     return NULL;
 }
 
 /* One of them leads, the others follow; each time another one may. */
 TEST(whoever_leads_rings_for_the_others)
 {
-    struct bell bells[SETTERS];
+    struct alarm alarms[SETTERS];
     pthread_t threads[SETTERS];
 
     hold();
     for (int round = 0; round < 50; round++) {
         for (int i = 0; i < SETTERS; i++)
-            set_bell(&bells[i], (i + round) % SETTERS * 200 * AFAR__MICROSECOND, 0, 1);
+            set_alarm(&alarms[i], (i + round) % SETTERS * 200 * AFAR__MICROSECOND, 0, 1);
         for (int i = 0; i < SETTERS; i++)
-            threads[i] = start(hear_it, &bells[i]);
+            threads[i] = start(hear_in_time, &alarms[i]);
         for (int i = 0; i < SETTERS; i++)
             join(threads[i]);
     }
@@ -375,16 +344,16 @@ pass_time(int64_t ns)
 /* It sleeps until the late one else, or for ever. */
 TEST(an_earlier_timer_gets_the_leader_out_of_its_sleep)
 {
-    struct bell late, early;
+    struct alarm late, early;
 
     hold();
     begin_background();
     for (int i = 0; i < 60; i++) {
         if (i == 30)
-            set_bell(&late, 3600 * AFAR__SECOND, 0, 1);
+            set_alarm(&late, 3600 * AFAR__SECOND, 0, 1);
         pass_time(i % 15 * 100 * AFAR__MICROSECOND);
-        set_bell(&early, i % 3 * 200 * AFAR__MICROSECOND, 0, 1);
-        see(&early);
+        set_alarm(&early, i % 3 * 200 * AFAR__MICROSECOND, 0, 1);
+        see_alarm(&early);
     }
     CHECK(afar__timer_clear(&late.timer));
     afar__engine_background_end();
@@ -393,17 +362,16 @@ TEST(an_earlier_timer_gets_the_leader_out_of_its_sleep)
 
 TEST(an_earlier_timer_gets_a_caller_out_of_its_sleep)
 {
-    struct bell early;
-    struct bell last;
+    struct alarm early, last;
     pthread_t caller;
 
     hold();
-    set_bell(&last, 3600 * AFAR__SECOND, 0, 1);
-    caller = start(hear_it, &last);
+    set_alarm(&last, 3600 * AFAR__SECOND, 0, 1);
+    caller = start(hear_in_time, &last);
     for (int i = 0; i < 60; i++) {
         pass_time(i % 15 * 100 * AFAR__MICROSECOND);
-        set_bell(&early, i % 3 * 200 * AFAR__MICROSECOND, 0, 1);
-        see(&early);
+        set_alarm(&early, i % 3 * 200 * AFAR__MICROSECOND, 0, 1);
+        see_alarm(&early);
     }
     last.when = 0;
     afar__timer_set(&last.timer, 0);
@@ -413,12 +381,12 @@ TEST(an_earlier_timer_gets_a_caller_out_of_its_sleep)
 
 TEST(who_glances_rings)
 {
-    struct bell bell;
+    struct alarm alarm;
     int64_t end = afar__now() + PATIENCE;
 
     hold();
-    set_bell(&bell, AFAR__MILLISECOND, 0, 1);
-    while (!bell.rung) {
+    set_alarm(&alarm, AFAR__MILLISECOND, 0, 1);
+    while (!alarm.rung) {
         CHECK(afar__now() < end);
         (void)afar__glance();
     }
@@ -439,13 +407,13 @@ kick_all_the_time(void *arg)
 TEST(a_busy_core_does_not_keep_timers_from_ringing)
 {
     pthread_t kicker;
-    struct bell bell;
+    struct alarm alarm;
 
     hold();
     kicker = start(kick_all_the_time, NULL);
     for (int i = 0; i < 20; i++) {
-        set_bell(&bell, 100 * AFAR__MICROSECOND, 10 * AFAR__MICROSECOND, 10);
-        hear(&bell, AFAR__NEVER, true);
+        set_alarm(&alarm, 100 * AFAR__MICROSECOND, 10 * AFAR__MICROSECOND, 10);
+        hear_alarm(&alarm, AFAR__NEVER, true);
     }
     atomic_store(&quiet, true);
     join(kicker);
