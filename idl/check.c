@@ -76,6 +76,10 @@ check_message(idl_model *model, const idl_message *message)
         complain(model, message->file, message->position,
                  "\"%s\" cannot be the (pb_c_msg).base_field_name of message %s", message->base,
                  message->full_name);
+    if (message->is_error && message->has_references)
+        complain(model, message->file, message->position,
+                 "message %s is an (afar.error), and references do not travel in errors",
+                 message->full_name);
     for (size_t i = 0; i < message->field_count && !message->is_map_entry; i++)
         check_field(model, message->file, &message->fields[i]);
     for (size_t i = 0; i < message->message_count; i++)
