@@ -12,6 +12,7 @@
 #include "client/links.h"
 #include "client/names.h"
 #include "runtime/engine.h"
+#include "runtime/far/route.h"
 #include "runtime/misuse.h"
 #include "runtime/node.h"
 
@@ -82,6 +83,22 @@ afar_client_close(afar_client *client)
 
 /* ---- opening ---- */
 
+/* Over a session, unless plain gRPC was asked for.  A socket file does not say what is behind it. */
+static afar_code
+object_on_link(afar__link *link, const afar__address *address, const afar_interface *interface,
+               afar_deadline deadline, afar_object **ret_object, afar_error *err)
+{
+    afar__place place = { .link = link };
+    afar_code code = address->plain ? AFAR_UNIMPLEMENTED
+                                    : afar__link_session_ready(link, deadline, err);
+
+    if (!code)
+        return afar__place_object(&place, interface, address->name, NULL, ret_object, err);
+    if (code == AFAR_UNIMPLEMENTED && (address->plain || address->kind == AFAR__ADDRESS_UNIX))
+        return afar__link_object(link, interface, address->name, ret_object, err);
+    return code;
+}
+
 static afar_code
 open_by_address(afar_client *client, const afar__address *address, const afar_interface *interface,
                 afar_deadline deadline, afar_object **ret_object, afar_error *err)
@@ -91,7 +108,7 @@ open_by_address(afar_client *client, const afar__address *address, const afar_in
 
     if (code)
         return code;
-    code = afar__link_object(link, interface, address->name, ret_object, err);
+    code = object_on_link(link, address, interface, deadline, ret_object, err);
     afar__link_unref(link);
     return code;
 }

@@ -286,7 +286,7 @@ read_inproc(const struct source *source, const char *server, size_t length, afar
 /* ---- whole addresses ---- */
 
 static afar_code
-read_grpc(const struct source *source, const char *rest, afar__address *address)
+read_host_port_name(const struct source *source, const char *rest, afar__address *address)
 {
     size_t length = strcspn(rest, "/");
     afar_code code = read_host_and_port(source, rest, length, address);
@@ -323,9 +323,9 @@ read_plain_name(const struct source *source, const char *text, afar__address *ad
 
     address->kind = AFAR__ADDRESS_NAME;
     if (strstr(text, "://"))
-        return refuse(source, "addresses begin with grpc:// unix: or inproc:");
+        return refuse(source, "addresses begin with afar:// grpc:// unix: or inproc:");
     if (strchr(text, ':'))
-        return refuse(source, "a name has no \":\"; an address is written grpc://HOST:PORT/NAME");
+        return refuse(source, "a name has no \":\"; an address is written afar://HOST:PORT/NAME");
     code = read_key(source, &text, address);
     return code ? code : read_name(source, text, address);
 }
@@ -333,13 +333,17 @@ read_plain_name(const struct source *source, const char *text, afar__address *ad
 afar_code
 afar__address_parse_remote(const char *text, afar__address *ret_address, afar_error *err)
 {
-    struct source source = { text, err, "grpc://", "/NAME" };
+    struct source source = { text, err, "afar://", "/NAME" };
     afar__address address = { 0 };
     const char *rest;
     afar_code code;
 
-    if ((rest = after_prefix(text, "grpc://"))) {
-        code = read_grpc(&source, rest, &address);
+    if ((rest = after_prefix(text, "afar://"))) {
+        code = read_host_port_name(&source, rest, &address);
+    } else if ((rest = after_prefix(text, "grpc://"))) {
+        source.before = "grpc://";
+        address.plain = true;
+        code = read_host_port_name(&source, rest, &address);
     } else if ((rest = after_prefix(text, "unix:"))) {
         code = read_unix(&source, rest, &address);
     } else if ((rest = after_prefix(text, "inproc:"))) {
@@ -368,8 +372,8 @@ afar__address_parse_listen(const char *text, afar__address *ret_address, afar_er
         code = read_path(&source, rest, strlen(rest), &address);
     else if ((rest = after_prefix(text, "inproc:")))
         code = read_inproc(&source, rest, strlen(rest), &address);
-    else if (after_prefix(text, "grpc://"))
-        code = refuse(&source, "a server listens on HOST:PORT, without grpc://");
+    else if (strstr(text, "://"))
+        code = refuse(&source, "a server listens on HOST:PORT, without %.7s", text);
     else
         code = read_host_and_port(&source, text, strlen(text), &address);
     if (code == AFAR_OK)
@@ -380,19 +384,21 @@ afar__address_parse_listen(const char *text, afar__address *ret_address, afar_er
 afar_code
 afar__address_parse_endpoint(const char *text, afar__address *ret_address, afar_error *err)
 {
-    const char *rest = after_prefix(text, "grpc://");
-    struct source source = { text, err, rest ? "grpc://" : "", "" };
+    bool plain = after_prefix(text, "grpc://") != NULL;
+    const char *rest = plain ? after_prefix(text, "grpc://") : after_prefix(text, "afar://");
+    struct source source = { text, err, plain ? "grpc://" : rest ? "afar://" : "", "" };
     afar__address address = { 0 };
     afar_code code;
 
     if (rest && strchr(rest, '/'))
         return refuse(&source, "an object's name does not belong here");
     if (!rest && strstr(text, "://"))
-        return refuse(&source, "write HOST:PORT, grpc://HOST:PORT or unix:PATH");
+        return refuse(&source, "write HOST:PORT, afar://HOST:PORT or unix:PATH");
     if (!rest)
         code = afar__address_parse_listen(text, &address, err);
     else
         code = read_host_and_port(&source, rest, strlen(rest), &address);
+    address.plain = plain;
     if (code == AFAR_OK && address.kind == AFAR__ADDRESS_TCP && address.port == 0)
         code = refuse(&source, "port 0 is for listening only");
     if (code == AFAR_OK)

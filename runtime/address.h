@@ -20,6 +20,7 @@ typedef enum {
 
 typedef struct afar__address {
     afar__address_kind kind;
+    bool plain;     /* calls go over plain gRPC, without a session */
     char host[256]; /* a name or a number, without brackets */
     uint16_t port;
     bool ipv6;      /* host is an IPv6 number and was in brackets */
@@ -31,7 +32,8 @@ typedef struct afar__address {
 
 /* What a client opens:
  *
- *     grpc://host:port[/name]   grpc://[::1]:7000[/name]
+ *     afar://host:port[/name]   afar://[::1]:7000[/name]
+ *     grpc://host:port[/name]   the same without a session: plain gRPC
  *     unix:path[/name]          the path ends at its first component that is not a
  *                               directory, or at the end
  *     inproc:server[/name]
@@ -47,7 +49,7 @@ AFAR_MUST_USE afar_code
 afar__address_parse_listen(const char *text, afar__address *ret_address, afar_error *err);
 
 /* Where a server can be reached, without an object's name: host:port  [v6]:port, also
- * with grpc:// in front; unix:path, which is the whole rest; inproc:server. */
+ * with afar:// or grpc:// in front; unix:path, which is the whole rest; inproc:server. */
 AFAR_MUST_USE afar_code
 afar__address_parse_endpoint(const char *text, afar__address *ret_address, afar_error *err);
 

@@ -26,6 +26,8 @@ typedef struct afar__call_ops {
                       afar_error *err);
     afar_code (*receive)(afar_call *call, int64_t deadline, const ProtobufCMessage **ret_message,
                          afar_error *err);
+    /* Its handler begins.  May be NULL. */
+    void (*begin)(afar_call *call);
     /* From now on afar__call_cancel is called when the caller gives up. */
     void (*watch)(afar_call *call);
     const afar_metadata *(*metadata)(afar_call *call);

@@ -17,14 +17,14 @@
 #include "runtime/host.h"
 #include "runtime/misuse.h"
 
-static void
-ref(afar_future *future)
+void
+afar__future_ref(afar_future *future)
 {
     atomic_fetch_add_explicit(&future->refs, 1, memory_order_relaxed);
 }
 
-static void
-unref(afar_future *future)
+void
+afar__future_unref(afar_future *future)
 {
     if (atomic_fetch_sub_explicit(&future->refs, 1, memory_order_acq_rel) != 1)
         return;
@@ -51,7 +51,7 @@ void
 afar__future_abandon(afar_future *future)
 {
     atomic_store(&future->refs, 1);
-    unref(future);
+    afar__future_unref(future);
 }
 
 /* ---- the callback ---- */
@@ -74,7 +74,7 @@ run_callback(afar__task *task)
         afar__waiters_wake(&future->waiters);
         pthread_mutex_unlock(&future->lock);
     }
-    unref(future);
+    afar__future_unref(future);
 }
 
 static void
@@ -82,7 +82,7 @@ queue_callback_locked(afar_future *future)
 {
     future->callback = AFAR__CALLBACK_QUEUED;
     future->task.run = run_callback;
-    ref(future);
+    afar__future_ref(future);
     afar__engine_run(&future->task);
 }
 
@@ -112,7 +112,7 @@ afar__future_fulfil(afar_future *future)
     pthread_mutex_unlock(&future->lock);
     if (future->background)
         afar__engine_background_end();
-    unref(future);
+    afar__future_unref(future);
 }
 
 /* ---- waiting ---- */
@@ -156,9 +156,9 @@ afar_future_wait(afar_future *future, afar_deadline deadline, afar_error *err)
 {
     afar_code code;
 
-    ref(future);
+    afar__future_ref(future);
     code = wait_until_done(future, deadline, err);
-    unref(future);
+    afar__future_unref(future);
     return code;
 }
 
@@ -190,11 +190,11 @@ afar_future_await(afar_future *future, const afar_method *method, afar_deadline 
     if (method != future->method)
         afar__misuse("afar_future_await: a future of %s is awaited as one of %s",
                      future->method->path, method->path);
-    ref(future);
+    afar__future_ref(future);
     code = wait_until_done(future, deadline, err);
     if (!code)
         code = take(future, ret_reply, err);
-    unref(future);
+    afar__future_unref(future);
     return code;
 }
 
@@ -259,5 +259,5 @@ afar_future_close(afar_future *future)
     pthread_mutex_lock(&future->lock);
     close_callback_locked(future);
     pthread_mutex_unlock(&future->lock);
-    unref(future);
+    afar__future_unref(future);
 }

@@ -56,6 +56,12 @@ afar__future_init(afar_future *future, const afar__future_ops *ops, const afar_m
 void
 afar__future_fulfil(afar_future *future);
 
+/* Another reference of the transport's. */
+void
+afar__future_ref(afar_future *future);
+void
+afar__future_unref(afar_future *future);
+
 /* Nothing was started: forgets a future that nobody has seen. */
 void
 afar__future_abandon(afar_future *future);

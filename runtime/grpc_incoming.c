@@ -465,7 +465,13 @@ peer(afar_call *call)
 }
 
 static const afar__call_ops ops = {
-    finish, send_message, receive, watch, metadata, peer, free_call
+    .finish = finish,
+    .send = send_message,
+    .receive = receive,
+    .watch = watch,
+    .metadata = metadata,
+    .peer = peer,
+    .free = free_call,
 };
 
 /* ---- coming in ---- */

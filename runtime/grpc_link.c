@@ -22,6 +22,7 @@
 #include "runtime/clock.h"
 #include "runtime/engine.h"
 #include "runtime/fail.h"
+#include "runtime/far/route.h"
 #include "runtime/finder.h"
 #include "runtime/grpc_link.h"
 #include "runtime/grpc_outgoing.h"
@@ -47,6 +48,8 @@ struct afar__link {
     uint64_t server;    /* of this process, at the other end (inproc.h); 0: none */
     char address[300];  /* as people write it */
 
+    afar__link_slot slot;
+
     pthread_mutex_t lock;
     bool shut;
     afar__outgoing *calls;
@@ -54,6 +57,12 @@ struct afar__link {
     struct method_handle *handles; /* hashed by method; a power of two of them */
     size_t handle_count, handle_room;
 };
+
+afar__link_slot *
+afar__link_slot_of(afar__link *link)
+{
+    return &link->slot;
+}
 
 const char *
 afar__link_address(const afar__link *link)
@@ -183,6 +192,7 @@ make_link(afar_node *node, const char *address, const char *target, int fd, afar
     }
     atomic_init(&link->refs, 1);
     pthread_mutex_init(&link->lock, NULL);
+    pthread_mutex_init(&link->slot.lock, NULL);
     snprintf(link->address, sizeof link->address, "%s", address);
     link->heals = fd < 0;
     link->node = afar__node_ref(node);
@@ -246,6 +256,7 @@ afar__link_unref(afar__link *link)
     if (!link || atomic_fetch_sub_explicit(&link->refs, 1, memory_order_acq_rel) != 1)
         return;
     grpc_channel_destroy(link->channel);
+    pthread_mutex_destroy(&link->slot.lock);
     pthread_mutex_destroy(&link->lock);
     free(link->handles);
     afar_node_close(link->node);
@@ -387,6 +398,7 @@ afar__link_shut(afar__link *link)
     afar__wait_result result = AFAR__WAIT_WOKEN;
     afar__waiter waiter;
 
+    afar__link_session_shut(link);
     pthread_mutex_lock(&link->lock);
     link->shut = true;
     for (afar__outgoing *out = link->calls; out; out = out->next)
@@ -448,26 +460,6 @@ afar__link_object(afar__link *link, const afar_interface *interface, const char 
     if (!remote)
         return fail_without_memory(link, err);
     remote->link = afar__link_ref(link);
-    *ret_object = &remote->object;
-    return AFAR_OK;
-}
-
-afar_code
-afar__place_object(const afar__place *place, const afar_interface *interface, const char *name,
-                   afar__finder *finder, afar_object **ret_object, afar_error *err)
-{
-    afar__goal *goal = finder ? afar__goal_new(place, name, finder) : NULL;
-    afar__remote *remote = !finder || goal ? make_remote(interface, name) : NULL;
-
-    if (!remote) {
-        afar__goal_unref(goal);
-        return fail_without_memory(place->link, err);
-    }
-    remote->goal = goal;
-    if (!goal) {
-        remote->link = afar__link_ref(place->link);
-        remote->instance = afar__again_instance(place);
-    }
     *ret_object = &remote->object;
     return AFAR_OK;
 }

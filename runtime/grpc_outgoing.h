@@ -118,11 +118,6 @@ afar__link_call(afar__link *link, afar__outgoing *out, grpc_call *parent, afar_e
 afar_code
 afar__link_move(afar__link *link, afar__outgoing *out, grpc_call *parent, afar_error *err);
 
-const char *
-afar__link_address(const afar__link *link);
-const afar_node *
-afar__link_node(const afar__link *link);
-
 /* ---- the two kinds of call (object.h) ---- */
 
 afar_code

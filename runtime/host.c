@@ -22,6 +22,7 @@
 struct afar__host {
     afar_object object;
     const void *methods;
+    afar_code (*serve)(void *self, afar_call *call); /* instead of the methods' own; or NULL */
     void *self;
     void (*finalizer)(void *self);
     afar__turns turns;
@@ -51,7 +52,10 @@ run_handler(afar__task *task)
     }
     afar__call_ref(call);
     afar_call_enter(call);
-    code = call->method->serve(host->methods, host->self, call);
+    if (call->ops->begin)
+        call->ops->begin(call);
+    code = host->serve ? host->serve(host->self, call)
+                       : call->method->serve(host->methods, host->self, call);
     afar_call_leave(call);
     afar__call_returned(call, code);
     afar__call_unref(call);
@@ -263,5 +267,22 @@ afar_object_new(const afar_interface *interface, const void *methods, void *self
                      options->queue_limit ? options->queue_limit : DEFAULT_QUEUE_LIMIT);
     pthread_mutex_init(&host->lock, NULL);
     *ret_object = &host->object;
+    return AFAR_OK;
+}
+
+afar_code
+afar__host_new(const afar_interface *interface, afar_code (*serve)(void *self, afar_call *call),
+               void *self, void (*finalizer)(void *self), afar_object **ret_object, afar_error *err)
+{
+    afar_object_options options = AFAR_OBJECT_OPTIONS_INIT;
+    afar_object *object = NULL;
+    afar_code code;
+
+    options.finalizer = finalizer;
+    code = afar_object_new(interface, interface, self, &options, &object, err);
+    if (code)
+        return code;
+    afar__host_of(object)->serve = serve;
+    *ret_object = object;
     return AFAR_OK;
 }

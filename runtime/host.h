@@ -14,6 +14,13 @@ afar__host_of(afar_object *object);
 afar_object *
 afar__host_object(afar__host *host);
 
+/* A local object whose calls all go to one function, without a turn of their own beyond that.  `self`
+ * is given to it, and to the finalizer. */
+AFAR_MUST_USE afar_code
+afar__host_new(const afar_interface *interface, afar_code (*serve)(void *self, afar_call *call),
+               void *self, void (*finalizer)(void *self), afar_object **ret_object,
+               afar_error *err);
+
 /* A call whose request is here: it gets its turn now or later. */
 void
 afar__host_deliver(afar_call *call);

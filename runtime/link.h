@@ -4,6 +4,8 @@
 /* A link: the way from here to one address, over gRPC.  Kept by the client that
  * opened it and by the references that go over it. */
 
+#include <pthread.h>
+
 #include <afar/deadline.h>
 #include <afar/error.h>
 #include <afar/node.h>
@@ -47,6 +49,22 @@ afar__link_object(afar__link *link, const afar_interface *interface, const char 
 /* Calls on that remote reference keep `keep` alive; the reference itself does not. */
 void
 afar__link_keep(afar_object *object, afar_object *keep);
+
+/* Room for the session of a link (far/route.h). */
+typedef struct afar__link_slot {
+    pthread_mutex_t lock;
+    bool shut;
+    struct afar__connection *connection; /* with a reference */
+} afar__link_slot;
+
+afar__link_slot *
+afar__link_slot_of(afar__link *link);
+
+const char *
+afar__link_address(const afar__link *link);
+
+const afar_node *
+afar__link_node(const afar__link *link);
 
 /* A session's transport to the other end, which keeps the link alive.  It is over with
  * UNAVAILABLE and the outcome NOT_SENT if there is no connection, and UNIMPLEMENTED if a plain

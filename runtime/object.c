@@ -140,7 +140,7 @@ afar_object_send(afar_object *object, const afar_method *method, const ProtobufC
 
     if (!code)
         code = object->ops->start(object, &call, &future, err);
-    if (!code)
+    if (!code && future)
         afar_future_on_done(future, forget, NULL);
     return code;
 }

@@ -26,7 +26,7 @@ typedef struct afar__request {
 } afar__request;
 
 typedef struct afar__object_ops {
-    /* Starts a unary call. */
+    /* Starts a unary call.  *ret_future may be NULL for one that is detached. */
     afar_code (*start)(afar_object *object, const afar__request *request, afar_future **ret_future,
                        afar_error *err);
     /* Starts a stream. */

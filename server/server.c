@@ -31,6 +31,7 @@
 #include "runtime/log.h"
 #include "runtime/misuse.h"
 #include "runtime/node.h"
+#include "runtime/far/inbound.h"
 #include "runtime/port.h"
 #include "server/accept.h"
 #include "server/exports.h"
@@ -53,6 +54,7 @@ struct afar_server {
     afar__register *registration; /* NULL: without the option `names` */
     afar_object *identity;
     afar__port *port;
+    afar__inbound *inbound;
     afar__acceptor *acceptor;
     afar__listener listeners[MAX_LISTENERS];
     size_t listener_count;
@@ -150,7 +152,11 @@ static afar_code
 open_parts(afar_server *server, const char *address, afar_error *err)
 {
     afar__port_options port = {
-        .max_streams = server->options.max_streams, .find = find, .peer = peer, .arg = server
+        .max_streams = server->options.max_streams,
+        .find = find,
+        .peer = peer,
+        .arg = server,
+        .session = afar__inbound_take,
     };
     afar_code code;
 
@@ -161,6 +167,12 @@ open_parts(afar_server *server, const char *address, afar_error *err)
     code = afar_server_listen(server, address, err);
     if (!code)
         code = afar__identity_new(server->node, &server->identity, err);
+    if (!code) {
+        server->inbound = afar__inbound_new(server->node, find, server);
+        port.session_arg = server->inbound;
+        if (!server->inbound)
+            code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a server", address);
+    }
     if (!code)
         code = afar__port_open(server->node, &port, &server->port, err);
     if (!code && server->options.names && *server->options.names)
@@ -183,6 +195,7 @@ free_server(afar_server *server)
         afar__inproc_unlisten(server->inproc, server);
     if (server->port)
         afar__port_close(server->port);
+    afar__inbound_free(server->inbound);
     afar__acceptor_close(server->acceptor);
     for (size_t i = 0; i < server->listener_count; i++)
         afar__listen_close(&server->listeners[i]);
@@ -408,6 +421,7 @@ static void
 stop_parts(afar_server *server)
 {
     int64_t grace = server->options.grace_ms < 0 ? 0 : server->options.grace_ms;
+    int64_t deadline;
 
     /* First, so that nobody is sent here who will be refused. */
     if (server->registration)
@@ -420,7 +434,9 @@ stop_parts(afar_server *server)
     /* At once, so that a successor can have the addresses while we drain. */
     for (size_t i = 0; i < server->listener_count; i++)
         afar__listen_close(&server->listeners[i]);
-    afar__port_stop(server->port, afar__now() + grace * AFAR__MILLISECOND);
+    deadline = afar__now() + grace * AFAR__MILLISECOND;
+    afar__inbound_close(server->inbound, deadline);
+    afar__port_stop(server->port, deadline);
     if (server->acceptor)
         afar__acceptor_shutdown_all(server->acceptor);
     afar__log(AFAR_LOG_INFO, "stopped serving at %s", server->address);

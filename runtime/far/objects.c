@@ -1,0 +1,345 @@
+/* References over a connection.
+ *
+ * What is sent is one of three kinds.  An object of this process: the core counts what the peer
+ * was given, and the first one holds the object until the last was released.  An object of the
+ * peer itself: it comes home.  An object of a third process: as its address, if it has one that
+ * others can open; else as a relay, an object of this process that passes everything on.
+ *
+ * A far object is known to the core by its import, as a pointer without a reference.  One whose last
+ * reference is just being closed cannot be shared any more; then a new one takes its place. */
+
+#include "runtime/far/objects.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/clock.h"
+#include "runtime/far/far.h"
+#include "runtime/far/relay.h"
+#include "runtime/far/route.h"
+#include "runtime/host.h"
+
+struct far {
+    afar_object object;
+    afar__connection *connection;
+    uint32_t import;
+    uint32_t count;    /* of references received; guarded by the connection's lock */
+    afar__where where; /* others can open it there; empty: nowhere */
+};
+
+/* ---- calls on far objects ---- */
+
+static afar_code
+start(afar_object *object, const afar__request *request, afar_future **ret_future, afar_error *err)
+{
+    struct far *far = (struct far *)object;
+    afar__way way = { .connection = far->connection, .import = far->import };
+
+    return afar__far_start(object, &way, request, ret_future, err);
+}
+
+static afar_code
+stream(afar_object *object, const afar__request *request, afar_stream **ret_stream, afar_error *err)
+{
+    struct far *far = (struct far *)object;
+    afar__way way = { .connection = far->connection, .import = far->import };
+
+    return afar__far_stream(object, &way, request, ret_stream, err);
+}
+
+static void
+free_far(afar_object *object)
+{
+    struct far *far = (struct far *)object;
+    afar__connection *connection = far->connection;
+
+    pthread_mutex_lock(&connection->lock);
+    if (afar__session_import_user(connection->session, far->import) == far)
+        afar__session_set_import_user(connection->session, far->import, NULL);
+    afar__session_release(connection->session, far->import, far->count);
+    afar__connection_pump_locked(connection);
+    pthread_mutex_unlock(&connection->lock);
+    afar__connection_unref(connection);
+    afar__where_clear(&far->where);
+    free(far);
+}
+
+static const afar__object_ops ops = { start, stream, free_far };
+
+static struct far *
+far_of(afar_object *object)
+{
+    return object->ops == &ops ? (struct far *)object : NULL;
+}
+
+/* ---- sending ---- */
+
+static bool
+is_theirs(const afar__connection *connection, afar_object *object)
+{
+    const struct far *far = far_of(object);
+
+    return far && far->connection == connection;
+}
+
+/* Where a third process can open it; NULL: nowhere. */
+static const afar__where *
+where_of(afar_object *object)
+{
+    const struct far *far = far_of(object);
+
+    if (far)
+        return far->where.address ? &far->where : NULL;
+    return afar__route_where(object);
+}
+
+afar_code
+afar__refs_prepare(afar__connection *connection, afar__ref_list *list, afar_error *err)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        afar_object *object = list->objects[i], *relay = NULL;
+        afar_code code;
+
+        if (afar__host_of(object) || is_theirs(connection, object) || where_of(object))
+            continue;
+        code = afar__relay_new(object, &relay, err);
+        if (code)
+            return code;
+        list->objects[i] = relay;
+        afar_object_close(object);
+    }
+    return AFAR_OK;
+}
+
+static void
+fill_where(const afar__where *where, afar__session_reference *reference)
+{
+    reference->address = (afar__session_span){ where->address, strlen(where->address) };
+    reference->name = (afar__session_span){ where->name, strlen(where->name) };
+    if (where->has_instance)
+        reference->instance = (afar__session_span){ where->instance, sizeof where->instance };
+    if (where->has_key)
+        reference->key = (afar__session_span){ where->key, sizeof where->key };
+}
+
+afar_code
+afar__sending_open(afar__sending *sending, const afar__ref_list *list, afar_error *err)
+{
+    sending->list = list;
+    sending->references = NULL;
+    sending->before = NULL;
+    if (list->count == 0)
+        return AFAR_OK;
+    sending->references = calloc(list->count, sizeof *sending->references);
+    sending->before = calloc(list->count, sizeof *sending->before);
+    if (sending->references && sending->before)
+        return AFAR_OK;
+    afar__sending_close(sending);
+    return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for %zu references", list->count);
+}
+
+void
+afar__sending_close(afar__sending *sending)
+{
+    free(sending->references);
+    free(sending->before);
+}
+
+static void
+describe(const afar__connection *connection, afar_object *object,
+         afar__session_reference *reference)
+{
+    const char *interface = afar_object_interface(object)->name;
+
+    reference->interface = (afar__session_span){ interface, strlen(interface) };
+    if (afar__host_of(object)) {
+        reference->kind = AFAR__SESSION_OURS;
+        reference->object = object;
+    } else if (is_theirs(connection, object)) {
+        reference->kind = AFAR__SESSION_THEIRS;
+        reference->import = far_of(object)->import;
+    } else {
+        reference->kind = AFAR__SESSION_THIRD;
+        fill_where(where_of(object), reference);
+    }
+}
+
+void
+afar__sending_fill_locked(afar__sending *sending, const afar__connection *connection)
+{
+    const afar__ref_list *list = sending->list;
+
+    for (size_t i = 0; i < list->count; i++) {
+        describe(connection, list->objects[i], &sending->references[i]);
+        sending->before[i] = afar__host_of(list->objects[i])
+                                 ? afar__session_exported(connection->session, list->objects[i])
+                                 : 1;
+    }
+}
+
+/* The same object may be in the list more than once. */
+static bool
+came_before(const afar__ref_list *list, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (list->objects[i] == list->objects[index])
+            return true;
+    return false;
+}
+
+void
+afar__sending_sent_locked(const afar__sending *sending)
+{
+    const afar__ref_list *list = sending->list;
+
+    for (size_t i = 0; i < list->count; i++)
+        if (sending->before[i] == 0 && !came_before(list, i))
+            afar_object_share(list->objects[i]);
+}
+
+/* ---- receiving ---- */
+
+struct receive {
+    afar__connection *connection;
+    const afar__session_reference *references;
+    size_t count;
+    afar_object **objects; /* made so far, with a reference each */
+    afar__arena *arena;
+};
+
+static bool
+same_text(afar__session_span span, const char *text)
+{
+    return span.length == strlen(text) && memcmp(span.data, text, span.length) == 0;
+}
+
+/* A new far object, or the one that stands for the import already. */
+static struct far *
+import_locked(afar__connection *connection, const afar__session_reference *reference,
+              const afar_interface *interface)
+{
+    uint32_t import = reference->import;
+    struct far *far = afar__session_import_user(connection->session, import);
+
+    if (far && afar__object_try_share(&far->object)) {
+        far->count++;
+        return far;
+    }
+    far = calloc(1, sizeof *far);
+    if (!far)
+        return NULL;
+    if (reference->address.length > 0 && !afar__where_fill(&far->where, reference)) {
+        free(far);
+        return NULL;
+    }
+    afar__object_init(&far->object, &ops, interface);
+    far->connection = afar__connection_ref(connection);
+    far->import = import;
+    far->count = 1;
+    afar__session_set_import_user(connection->session, import, far);
+    return far;
+}
+
+static afar_code
+make_object(struct receive *receive, const afar__session_reference *reference,
+            const afar_interface *interface, afar_object **ret_object, afar_error *err)
+{
+    afar__connection *connection = receive->connection;
+    struct far *far;
+
+    if (reference->kind == AFAR__SESSION_OURS) {
+        *ret_object = afar_object_share(reference->object);
+        return AFAR_OK;
+    }
+    if (reference->kind == AFAR__SESSION_THIRD)
+        return afar__route_third(connection->node, reference, interface, ret_object, err);
+    pthread_mutex_lock(&connection->lock);
+    far = import_locked(connection, reference, interface);
+    pthread_mutex_unlock(&connection->lock);
+    if (!far)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a reference to a %s",
+                         interface->name);
+    *ret_object = &far->object;
+    return AFAR_OK;
+}
+
+static afar_code
+wrong_interface(const char *is, size_t length, const afar_interface *interface, afar_error *err)
+{
+    return afar_fail(err, AFAR_INVALID_ARGUMENT,
+                     "a reference to a %.*s came where one to a %s goes",
+                     (int)(length > 100 ? 100 : length), is, interface->name);
+}
+
+static afar_code
+attach(void *arg, Afar__Ref *ref, const afar_interface *interface, afar_error *err)
+{
+    struct receive *receive = arg;
+    const afar__session_reference *reference;
+    afar_object **object;
+
+    if (ref->index == 0)
+        return AFAR_OK;
+    if (ref->index > receive->count)
+        return afar_fail(err, AFAR_INVALID_ARGUMENT, "reference %u of a message that came with %zu",
+                         ref->index, receive->count);
+    reference = &receive->references[ref->index - 1];
+    object = &receive->objects[ref->index - 1];
+    ref->index = 0;
+    if (reference->interface.length > 0 && !same_text(reference->interface, interface->name))
+        return wrong_interface(reference->interface.data, reference->interface.length, interface,
+                               err);
+    if (!*object) {
+        afar_code code = make_object(receive, reference, interface, object, err);
+        if (code)
+            return code;
+    }
+    if (strcmp((*object)->interface->name, interface->name) != 0)
+        return wrong_interface((*object)->interface->name, strlen((*object)->interface->name),
+                               interface, err);
+    return afar__ref_attach(ref, afar_object_share(*object), receive->arena, err);
+}
+
+static void
+refuse(afar__connection *connection, const afar__session_reference *reference)
+{
+    if (reference->kind != AFAR__SESSION_THEIRS)
+        return;
+    pthread_mutex_lock(&connection->lock);
+    afar__session_release(connection->session, reference->import, 1);
+    connection->again = true;
+    pthread_mutex_unlock(&connection->lock);
+}
+
+afar_code
+afar__refs_accept(afar__connection *connection, const afar_refs *plan, ProtobufCMessage *message,
+                  const afar__session_event *event, afar__arena *arena, afar_error *err)
+{
+    struct receive receive = { connection, event->references, event->reference_count, NULL, arena };
+    afar_code code;
+
+    if (!plan) {
+        afar__refs_refuse(connection, event);
+        return AFAR_OK;
+    }
+    receive.objects = afar__arena_zalloc(arena, receive.count * sizeof(afar_object *));
+    if (!receive.objects) {
+        afar__refs_refuse(connection, event);
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for %zu references",
+                         receive.count);
+    }
+    code = afar__refs_each(plan, message, attach, &receive, err);
+    for (size_t i = 0; i < receive.count; i++)
+        if (receive.objects[i])
+            afar_object_close(receive.objects[i]);
+        else
+            refuse(connection, &receive.references[i]);
+    return code;
+}
+
+void
+afar__refs_refuse(afar__connection *connection, const afar__session_event *event)
+{
+    for (size_t i = 0; i < event->reference_count; i++)
+        refuse(connection, &event->references[i]);
+}

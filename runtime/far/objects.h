@@ -1,0 +1,56 @@
+#ifndef AFAR_RUNTIME_FAR_OBJECTS_H
+#define AFAR_RUNTIME_FAR_OBJECTS_H
+
+/* References over a connection: what they are when they are sent, and the far objects that come of
+ * them when they are received.
+ *
+ * A far object is one import of one connection.  It counts the references that the peer gave for it, and
+ * gives them back when the last one here is closed.  The same import is the same far object as
+ * long as that lives. */
+
+#include "runtime/arena.h"
+#include "runtime/far/question.h"
+#include "runtime/refs.h"
+
+/* ---- sending ---- */
+
+/* Replaces what the peer of that connection cannot reach by relays (relay.h).  Without the lock. */
+afar_code
+afar__refs_prepare(afar__connection *connection, afar__ref_list *list, afar_error *err);
+
+/* What the core is told of a prepared list, for one call, answer or item.  Open it, fill it and
+ * give `references` to the core under the lock, say when the core took them: then objects that the
+ * peer had no reference to before are held for it. */
+typedef struct afar__sending {
+    const afar__ref_list *list;
+    afar__session_reference *references; /* NULL: none */
+    uint32_t *before;                    /* how many the peer had of each */
+} afar__sending;
+
+/* RESOURCE_EXHAUSTED; then it need not be closed. */
+afar_code
+afar__sending_open(afar__sending *sending, const afar__ref_list *list, afar_error *err);
+
+void
+afar__sending_fill_locked(afar__sending *sending, const afar__connection *connection);
+
+void
+afar__sending_sent_locked(const afar__sending *sending);
+
+void
+afar__sending_close(afar__sending *sending);
+
+/* ---- receiving ---- */
+
+/* Gives the references in a received message their objects, which the arena closes at its
+ * end, and gives back those that are not in it.  INVALID_ARGUMENT for one that was not sent, or is
+ * of another interface than its field.  Without the lock, on the thread that pumps. */
+afar_code
+afar__refs_accept(afar__connection *connection, const afar_refs *plan, ProtobufCMessage *message,
+                  const afar__session_event *event, afar__arena *arena, afar_error *err);
+
+/* Gives all back: nobody reads the message. */
+void
+afar__refs_refuse(afar__connection *connection, const afar__session_event *event);
+
+#endif

@@ -1,0 +1,116 @@
+/* Messages on their way out.
+ *
+ * In the bytes a reference is its number in the list.  The number is written into the message while it is
+ * packed, and taken out again. */
+
+#include "runtime/far/packed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/refs.h"
+
+/* ---- lists of references ---- */
+
+void
+afar__ref_list_init(afar__ref_list *list)
+{
+    list->objects = list->few;
+    list->count = 0;
+    list->room = sizeof list->few / sizeof *list->few;
+}
+
+void
+afar__ref_list_clear(afar__ref_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        afar_object_close(list->objects[i]);
+    if (list->objects != list->few)
+        free(list->objects);
+    afar__ref_list_init(list);
+}
+
+static bool
+grow(afar__ref_list *list)
+{
+    size_t room = list->room * 2;
+    afar_object **objects = malloc(room * sizeof(*objects));
+
+    if (!objects)
+        return false;
+    memcpy(objects, list->objects, list->count * sizeof(*objects));
+    if (list->objects != list->few)
+        free(list->objects);
+    list->objects = objects;
+    list->room = room;
+    return true;
+}
+
+/* ---- packing ---- */
+
+static afar_code
+number(void *arg, Afar__Ref *ref, const afar_interface *interface, afar_error *err)
+{
+    afar__ref_list *list = arg;
+
+    ref->index = 0;
+    if (!ref->handle)
+        return AFAR_OK;
+    if (strcmp(afar_object_interface(ref->handle)->name, interface->name) != 0)
+        return afar_fail(err, AFAR_INVALID_ARGUMENT, "a reference to a %s where one to a %s goes",
+                         afar_object_interface(ref->handle)->name, interface->name);
+    if (list->count == list->room && !grow(list))
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for %zu references", list->count);
+    list->objects[list->count++] = afar_object_share(ref->handle);
+    ref->index = (uint32_t)list->count;
+    return AFAR_OK;
+}
+
+static afar_code
+forget_number(void *arg, Afar__Ref *ref, const afar_interface *interface, afar_error *err)
+{
+    (void)arg;
+    (void)interface;
+    (void)err;
+    ref->index = 0;
+    return AFAR_OK;
+}
+
+void
+afar__packed_init(afar__packed *packed)
+{
+    packed->data = packed->few;
+    packed->length = 0;
+    afar__ref_list_init(&packed->refs);
+}
+
+afar_code
+afar__packed_fill(afar__packed *packed, const ProtobufCMessage *message, const afar_refs *plan,
+                  afar_error *err)
+{
+    afar_code code = plan ? afar__refs_each(plan, message, number, &packed->refs, err) : AFAR_OK;
+    size_t length = code ? 0 : protobuf_c_message_get_packed_size(message);
+    uint8_t *data = length > sizeof packed->few ? malloc(length) : packed->few;
+
+    if (!code && !data)
+        code =
+            afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a message of %zu bytes", length);
+    if (!code)
+        protobuf_c_message_pack(message, data);
+    if (plan)
+        (void)!afar__refs_each(plan, message, forget_number, NULL, NULL);
+    if (code)
+        return code;
+    packed->data = data;
+    packed->length = length;
+    return AFAR_OK;
+}
+
+void
+afar__packed_clear(afar__packed *packed)
+{
+    if (packed->data != packed->few)
+        free(packed->data);
+    afar__ref_list_clear(&packed->refs);
+    afar__packed_init(packed);
+}

@@ -1,0 +1,13 @@
+#ifndef AFAR_RUNTIME_FAR_RELAY_H
+#define AFAR_RUNTIME_FAR_RELAY_H
+
+/* Relays: objects of this process that pass every call on to an object elsewhere, for peers that
+ * cannot reach that one. */
+
+#include <afar/object.h>
+
+/* A relay to that object, of which it takes a reference of its own. */
+afar_code
+afar__relay_new(afar_object *far, afar_object **ret_relay, afar_error *err);
+
+#endif

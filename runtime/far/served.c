@@ -1,0 +1,533 @@
+/* Calls of the peer: found, read, handed to their hosts, answered.
+ *
+ *     called -> delivered -> begun -> answered -> spare
+ *
+ * A call is read by the thread that pumps, in the order in which calls came, and delivered in that
+ * order.  What it cost is given back to the peer when its handler begins, so calls that queue
+ * hold their peer up, and those that run do not.
+ *
+ * References (call.h): one until it is answered, one of each event that is acted on, one while its
+ * result is kept for calls that were promised it. */
+
+#include "runtime/far/served.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/decode.h"
+#include "runtime/far/objects.h"
+#include "runtime/host.h"
+#include "runtime/interface.h"
+#include "runtime/log.h"
+#include "runtime/status.h"
+
+#define FIRST_CHUNK 2048
+#define MOST_SPARE 64
+
+static const afar__call_ops ops;
+
+afar__served *
+afar__served_of(afar_call *call)
+{
+    return (afar__served *)call;
+}
+
+/* ---- life ---- */
+
+static void
+free_served(afar__served *served)
+{
+    afar__arena_free(served->base.arena);
+    free(served);
+}
+
+static afar__served *
+new_served(afar__connection *connection)
+{
+    afar__served *served;
+
+    pthread_mutex_lock(&connection->lock);
+    served = connection->spare;
+    if (served) {
+        connection->spare = served->next;
+        connection->spare_count--;
+    }
+    pthread_mutex_unlock(&connection->lock);
+    if (!served) {
+        served = calloc(1, sizeof *served);
+        if (served)
+            served->base.arena = afar__arena_new(FIRST_CHUNK);
+        if (served && !served->base.arena) {
+            free(served);
+            return NULL;
+        }
+    }
+    return served;
+}
+
+static void
+set_up(afar__served *served, afar__connection *connection, const afar__session_event *event)
+{
+    afar__arena *arena = served->base.arena;
+
+    memset(served, 0, sizeof *served);
+    served->base.arena = arena;
+    served->base.ops = &ops;
+    afar__call_init(&served->base);
+    /* The core tells of every Cancel: there is nothing to ask for. */
+    atomic_store(&served->base.watched, true);
+    served->base.deadline = afar_deadline_at(event->deadline);
+    served->base.object_name = "";
+    served->base.chain_length = event->chain_length;
+    if (event->chain_length > 0)
+        memcpy(served->base.chain, event->chain, event->chain_length * sizeof *event->chain);
+    served->connection = afar__connection_ref(connection);
+    served->id = event->call;
+    served->cost = event->cost;
+    served->keep = event->keep;
+    served->last_item = &served->items;
+    pthread_mutex_lock(&connection->lock);
+    served->next = connection->served;
+    served->link = &connection->served;
+    if (served->next)
+        served->next->link = &served->next;
+    connection->served = served;
+    afar__session_set_user(connection->session, served->id, served);
+    if (event->deadline != AFAR_FOREVER.ns)
+        afar__connection_watch_locked(connection, event->deadline);
+    pthread_mutex_unlock(&connection->lock);
+}
+
+static void
+free_call(afar_call *call)
+{
+    afar__served *served = afar__served_of(call);
+    afar__connection *connection = served->connection;
+    afar__host *host = call->host;
+    bool keep;
+
+    afar__served_drop_items(served);
+    afar__arena_free(served->item);
+    afar__call_clear(call);
+    afar__arena_reset(call->arena);
+    if (host)
+        afar_object_close(afar__host_object(host));
+    pthread_mutex_lock(&connection->lock);
+    keep = connection->spare_count < MOST_SPARE;
+    if (keep) {
+        served->next = connection->spare;
+        connection->spare = served;
+        connection->spare_count++;
+    }
+    pthread_mutex_unlock(&connection->lock);
+    if (!keep)
+        free_served(served);
+    afar__connection_unref(connection);
+}
+
+void
+afar__served_clear(afar__connection *connection)
+{
+    while (connection->spare) {
+        afar__served *served = connection->spare;
+
+        connection->spare = served->next;
+        free_served(served);
+    }
+}
+
+afar__served *
+afar__served_hold_locked(const afar__session_event *event)
+{
+    bool about_served =
+        event->kind == AFAR__SESSION_ENDED || event->kind == AFAR__SESSION_CANCELLED ||
+        event->kind == AFAR__SESSION_FINISHED ||
+        ((event->kind == AFAR__SESSION_ITEM || event->kind == AFAR__SESSION_WRITABLE) &&
+         !event->ours);
+    afar__served *served = about_served ? event->user : NULL;
+
+    if (served)
+        afar__call_ref(&served->base);
+    return served;
+}
+
+void
+afar__served_let_go(afar__served *served)
+{
+    afar__call_unref(&served->base);
+}
+
+/* ---- answering ---- */
+
+static afar__session_pair *
+pairs_of(const afar__metadata_list *list, afar__arena *arena)
+{
+    afar__session_pair *pairs = afar__arena_alloc(arena, list->count * sizeof *pairs);
+
+    for (size_t i = 0; pairs && i < list->count; i++) {
+        const afar_metadata_entry *entry = &list->entries[i];
+
+        pairs[i].key = (afar__session_span){ entry->key, strlen(entry->key) };
+        pairs[i].value = (afar__session_span){ entry->value, entry->length };
+    }
+    return pairs;
+}
+
+static void
+fill_error(const afar_call *call, afar__session_reply *reply)
+{
+    const afar_error *error = &call->error;
+    uint8_t *details;
+
+    reply->code = error->code;
+    reply->text = (afar__session_span){ error->message, strlen(error->message) };
+    if (afar_error_detail_count(error) > 0 &&
+        !afar__status_encode(error, call->arena, &details, &reply->details.length))
+        reply->details.data = details;
+}
+
+static void
+fill_metadata(const afar_call *call, afar__session_reply *reply)
+{
+    if (call->initial.count > 0)
+        reply->initial = pairs_of(&call->initial, call->arena);
+    if (call->trailing.count > 0)
+        reply->trailing = pairs_of(&call->trailing, call->arena);
+    reply->initial_count = reply->initial ? call->initial.count : 0;
+    reply->trailing_count = reply->trailing ? call->trailing.count : 0;
+}
+
+/* The call leaves the connection.  A reply that the core cannot send is replaced by an error
+ * there, so the peer has its answer in any case. */
+static afar_code
+return_locked(afar__served *served, afar__session_reply *reply, afar__sending *sending)
+{
+    afar__connection *connection = served->connection;
+    afar_error err = AFAR_ERROR_INIT;
+    afar_code code;
+
+    afar__sending_fill_locked(sending, connection);
+    reply->references = sending->references;
+    reply->reference_count = sending->list->count;
+    code = afar__session_return(connection->session, served->id, reply, &err);
+    if (code)
+        afar__log(AFAR_LOG_INFO, "%s: %s",
+                  served->base.method ? served->base.method->path : "a call", err.message);
+    else
+        afar__sending_sent_locked(sending);
+    afar_error_clear(&err);
+    *served->link = served->next;
+    if (served->next)
+        served->next->link = served->link;
+    served->answered = true;
+    afar__waiters_wake(&served->waiters);
+    return code;
+}
+
+static afar_code
+send_return(afar__served *served, afar__session_reply *reply, afar__ref_list *list)
+{
+    afar__connection *connection = served->connection;
+    afar_error err = AFAR_ERROR_INIT;
+    afar__sending sending;
+    afar_code code = afar__refs_prepare(connection, list, &err), failed;
+
+    if (!code)
+        code = afar__sending_open(&sending, list, &err);
+    if (code) {
+        *reply =
+            (afar__session_reply){ .code = code, .text = { err.message, strlen(err.message) } };
+        afar__ref_list_clear(list);
+        (void)!afar__sending_open(&sending, list, NULL);
+    }
+    pthread_mutex_lock(&connection->lock);
+    failed = return_locked(served, reply, &sending);
+    afar__connection_pump_locked(connection);
+    pthread_mutex_unlock(&connection->lock);
+    afar__sending_close(&sending);
+    afar_error_clear(&err);
+    return code ? code : failed;
+}
+
+static void
+finish(afar_call *call)
+{
+    afar__served *served = afar__served_of(call);
+    afar__session_reply reply = { .code = AFAR_OK, .not_begun = !served->begun };
+    afar__packed packed;
+    bool kept;
+
+    /* As over gRPC: only a process that is not the one that was meant says MOVED. */
+    if (call->host && call->error.code == AFAR_MOVED)
+        call->error.code = AFAR_UNAVAILABLE;
+    afar__packed_init(&packed);
+    if (!call->error.code && call->reply &&
+        !afar__packed_fill(&packed, call->reply, call->method->reply_refs, &call->error))
+        reply.payload = (afar__session_span){ packed.data, packed.length };
+    if (call->error.code)
+        fill_error(call, &reply);
+    else
+        reply.not_begun = false;
+    fill_metadata(call, &reply);
+    /* What was promised of this result is in the reply, which stays until Finish. */
+    kept = served->keep && !call->error.code;
+    if (kept)
+        afar__call_ref(call);
+    if (send_return(served, &reply, &packed.refs) && kept)
+        afar__call_unref(call); /* it became a failure */
+    afar__packed_clear(&packed);
+}
+
+/* ---- the rest of what a host asks of a call ---- */
+
+static void
+give_back_cost(afar__served *served)
+{
+    afar__connection *connection = served->connection;
+
+    if (served->cost == 0)
+        return;
+    pthread_mutex_lock(&connection->lock);
+    afar__session_taken(connection->session, served->id, served->cost, false);
+    served->cost = 0;
+    afar__connection_pump_locked(connection);
+    pthread_mutex_unlock(&connection->lock);
+}
+
+static void
+begin(afar_call *call)
+{
+    afar__served *served = afar__served_of(call);
+
+    served->begun = true;
+    give_back_cost(served);
+}
+
+static void
+watch(afar_call *call)
+{
+    (void)call;
+}
+
+static const afar_metadata *
+metadata(afar_call *call)
+{
+    return &afar__served_of(call)->metadata;
+}
+
+static afar_peer
+peer(afar_call *call)
+{
+    return afar__served_of(call)->connection->transport->peer;
+}
+
+static const afar__call_ops ops = {
+    .finish = finish,
+    .send = afar__served_send,
+    .receive = afar__served_receive,
+    .watch = watch,
+    .begin = begin,
+    .metadata = metadata,
+    .peer = peer,
+    .free = free_call,
+};
+
+/* ---- whom it is for ---- */
+
+static afar_code
+find_method(afar__host *host, afar__session_span path, const afar_method **ret_method,
+            afar_error *err)
+{
+    const afar_interface *interface = afar_object_interface(afar__host_object(host));
+
+    for (unsigned i = 0; i < interface->method_count; i++) {
+        const afar_method *method = afar__interface_method(interface, i);
+
+        if (strlen(method->path) == path.length &&
+            memcmp(method->path, path.data, path.length) == 0) {
+            *ret_method = method;
+            return AFAR_OK;
+        }
+    }
+    return afar_fail(err, AFAR_UNIMPLEMENTED, "%.*s: the object is a %s, which has no such method",
+                     (int)(path.length > 160 ? 160 : path.length), (const char *)path.data,
+                     interface->name);
+}
+
+static afar_code
+find_object(afar__served *served, afar_object *object, afar__session_span path, afar_error *err)
+{
+    afar__host *host = afar__host_of(object);
+    afar_code code = find_method(host, path, &served->base.method, err);
+
+    if (!code) {
+        afar_object_share(object);
+        served->base.host = host;
+    }
+    return code;
+}
+
+static afar_code
+find_named(afar__served *served, const afar__session_event *event, afar_error *err)
+{
+    afar__connection *connection = served->connection;
+    afar__arena *arena = served->base.arena;
+    const char *path = afar__arena_memdup(arena, event->method.data, event->method.length);
+    const char *name =
+        afar__arena_memdup(arena, event->target.name.data, event->target.name.length);
+    afar__target target = { NULL, NULL };
+    afar_code code;
+
+    if (!path || !name)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a call");
+    if (!connection->find)
+        return afar_fail(err, AFAR_NOT_FOUND, "%s: this process exports nothing here", path);
+    code = connection->find(connection->find_arg, path, *name ? name : NULL, &target, err);
+    served->base.host = target.host;
+    served->base.method = target.method;
+    served->base.object_name = name;
+    return code;
+}
+
+static afar_code
+find_target(afar__served *served, const afar__session_event *event, afar_error *err)
+{
+    afar_object *promised = NULL;
+    afar_code code;
+
+    switch (event->target.kind) {
+    case AFAR__SESSION_OBJECT:
+        return find_object(served, event->target.object, event->method, err);
+    case AFAR__SESSION_NAMED:
+        return find_named(served, event, err);
+    case AFAR__SESSION_PROMISED:
+        break;
+    }
+    code = afar__served_promised(event->target_user, &event->target, &promised, err);
+    if (!code)
+        code = find_object(served, promised, event->method, err);
+    afar_object_close(promised);
+    return code;
+}
+
+/* ---- coming in ---- */
+
+static afar_code
+read_request(afar__served *served, const afar__session_event *event, afar_error *err)
+{
+    afar_call *call = &served->base;
+    uint32_t kind = call->method->kind;
+    ProtobufCMessage *request = NULL;
+    afar_code code = AFAR_OK;
+
+    if (kind == AFAR_UNARY || kind == AFAR_CLIENT_STREAM) {
+        call->reply = afar__message_init(call->method->reply, call->arena);
+        if (!call->reply)
+            code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a reply",
+                             call->method->path);
+    }
+    if (!code && (kind == AFAR_UNARY || kind == AFAR_SERVER_STREAM))
+        code = afar__decode(call->method->request, event->payload.data, event->payload.length,
+                            &served->connection->node->limits, call->arena, &request, err);
+    if (code || !request)
+        afar__refs_refuse(served->connection, event);
+    else
+        code = afar__refs_accept(served->connection, call->method->request_refs, request, event,
+                                 call->arena, err);
+    call->request = request;
+    return code;
+}
+
+static void
+called(afar__connection *connection, const afar__session_event *event)
+{
+    afar__served *served = new_served(connection);
+    afar_call *call = (afar_call *)served;
+    afar_code code;
+
+    if (!served) {
+        static const char text[] = "no memory for a call";
+        afar__session_reply reply = { .code = AFAR_RESOURCE_EXHAUSTED,
+                                      .text = { text, sizeof text - 1 },
+                                      .not_begun = true };
+
+        afar__refs_refuse(connection, event);
+        pthread_mutex_lock(&connection->lock);
+        (void)afar__session_return(connection->session, event->call, &reply, NULL);
+        afar__session_taken(connection->session, event->call, event->cost, false);
+        connection->again = true;
+        pthread_mutex_unlock(&connection->lock);
+        return;
+    }
+    set_up(served, connection, event);
+    code =
+        afar__far_metadata(event->metadata, event->metadata_count, call->arena, &served->metadata);
+    if (code)
+        afar_fail(&call->error, code, "no memory for metadata");
+    else
+        code = find_target(served, event, &call->error);
+    if (afar__log_on(AFAR_LOG_DEBUG))
+        afar__log(AFAR_LOG_DEBUG, "%.*s %s: %s", (int)event->method.length,
+                  (const char *)event->method.data, call->object_name,
+                  code ? call->error.message : "served");
+    if (code)
+        afar__refs_refuse(connection, event);
+    else
+        code = read_request(served, event, &call->error);
+    if (code) {
+        give_back_cost(served);
+        afar__call_refuse(call);
+    } else {
+        afar__host_deliver(call);
+    }
+}
+
+/* The caller gave up, or its time is over. */
+static void
+cancel_locked(afar__served *served)
+{
+    afar__call_cancel(&served->base);
+    afar__waiters_wake(&served->waiters);
+}
+
+void
+afar__served_event(afar__connection *connection, const afar__session_event *event)
+{
+    afar__served *served = event->user;
+
+    switch (event->kind) {
+    case AFAR__SESSION_CALLED:
+        called(connection, event);
+        break;
+    case AFAR__SESSION_ITEM:
+        afar__served_item_came(served, event);
+        break;
+    case AFAR__SESSION_FINISHED:
+        afar__call_unref(&served->base);
+        break;
+    default:
+        pthread_mutex_lock(&connection->lock);
+        if (event->kind == AFAR__SESSION_CANCELLED)
+            cancel_locked(served);
+        else if (event->kind == AFAR__SESSION_ENDED)
+            served->ended = true;
+        afar__waiters_wake(&served->waiters);
+        pthread_mutex_unlock(&connection->lock);
+    }
+}
+
+int64_t
+afar__served_expire_locked(afar__connection *connection, int64_t now)
+{
+    int64_t earliest = AFAR_FOREVER.ns;
+
+    for (afar__served *served = connection->served; served; served = served->next) {
+        int64_t deadline = served->base.deadline.ns;
+
+        if (deadline <= now)
+            cancel_locked(served);
+        else if (deadline < earliest)
+            earliest = deadline;
+    }
+    return earliest;
+}
