@@ -6,6 +6,7 @@
 #include <afar/call.h>
 #include <afar/client.h>
 #include <afar/object.h>
+#include <afar/ref.h>
 
 #include "account.pb-c.h"
 
@@ -215,6 +216,94 @@ typedef struct bank_account_methods {
 AFAR_MUST_USE afar_code
 bank_account_new(const bank_account_methods *methods, void *self,
                  const afar_object_options *options, bank_account **ret_object, afar_error *err);
+
+/* ==== bank.Bank ====
+ *
+ * Where the accounts are. */
+
+extern const afar_interface bank_bank_interface;
+
+/* A reference to a bank.Bank, near or far. */
+typedef struct bank_bank bank_bank;
+
+static inline afar_object *
+bank_bank_object(bank_bank *object)
+{
+    return (afar_object *)object;
+}
+
+/* Opens the object with that name or address (afar/client.h). */
+AFAR_MUST_USE static inline afar_code
+bank_bank_open(afar_client *client, const char *name, afar_deadline deadline,
+               bank_bank **ret_object, afar_error *err)
+{
+    afar_object *object = NULL;
+    afar_code code = afar_object_open(client, name, &bank_bank_interface, deadline, &object, err);
+    if (code == AFAR_OK)
+        *ret_object = (bank_bank *)object;
+    return code;
+}
+
+/* Lets go of the reference; NULL is allowed. */
+static inline void
+bank_bank_close(bank_bank *object)
+{
+    afar_object_close(bank_bank_object(object));
+}
+
+/* ---- calling ---- */
+
+/* Open: The account of a customer; fails with NOT_FOUND if there is none. */
+AFAR_MUST_USE afar_code
+bank_bank_open_(bank_bank *object, const Bank__OpenRequest *request, afar_deadline deadline,
+                Bank__OpenReply **ret_reply, afar_error *err);
+
+AFAR_MUST_USE afar_code
+bank_bank_open_start(bank_bank *object, const Bank__OpenRequest *request, afar_deadline deadline,
+                     const afar_call_options *options, afar_future **ret_future, afar_error *err);
+
+AFAR_MUST_USE afar_code
+bank_bank_open_await(afar_future *future, afar_deadline deadline, Bank__OpenReply **ret_reply,
+                     afar_error *err);
+
+/* ---- being one: a method left NULL answers UNIMPLEMENTED ---- */
+
+typedef struct bank_bank_methods {
+    /* The account of a customer; fails with NOT_FOUND if there is none. */
+    afar_code (*open_)(void *self, const Bank__OpenRequest *request, Bank__OpenReply *reply,
+                       afar_call *call);
+} bank_bank_methods;
+
+/* Makes a local object; `methods` and `self` live until it is finalized.
+ * options may be NULL. */
+AFAR_MUST_USE afar_code
+bank_bank_new(const bank_bank_methods *methods, void *self, const afar_object_options *options,
+              bank_bank **ret_object, afar_error *err);
+
+/* ==== references in messages (afar/ref.h) ==== */
+
+extern const afar_refs bank_open_reply_refs;
+
+/* ---- bank.OpenReply ---- */
+
+/* account */
+static inline void
+bank_open_reply_put_account(Bank__OpenReply *message, Afar__Ref *room, bank_account *object)
+{
+    message->account = afar_ref_put(room, bank_account_object(object));
+}
+
+AFAR_MUST_USE static inline afar_code
+bank_open_reply_give_account(Bank__OpenReply *message, afar_call *call, bank_account *object)
+{
+    return afar_ref_give(call, bank_account_object(object), &message->account);
+}
+
+static inline bank_account *
+bank_open_reply_take_account(const Bank__OpenReply *message)
+{
+    return (bank_account *)afar_ref_take(message->account);
+}
 
 /* ==== the error bank.Overdrawn ====
  *

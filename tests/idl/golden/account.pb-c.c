@@ -682,3 +682,149 @@ bank__finding__free_unpacked(Bank__Finding *message, ProtobufCAllocator *allocat
     assert(message->base.descriptor == &bank__finding__descriptor);
     protobuf_c_message_free_unpacked(&message->base, allocator);
 }
+
+/* ==== bank.OpenRequest ==== */
+
+static const ProtobufCFieldDescriptor bank__open_request__fields[] = {
+    { "customer", 1, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_STRING,
+      0, offsetof(Bank__OpenRequest, customer),
+      NULL, &protobuf_c_empty_string, 0, 0, NULL, NULL },
+};
+
+static const unsigned bank__open_request__fields_by_name[] = {
+    0 /* customer */
+};
+
+static const ProtobufCIntRange bank__open_request__ranges[] = {
+    { 1, 0 }, { 0, 1 }
+};
+
+const ProtobufCMessageDescriptor bank__open_request__descriptor = {
+    PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+    "bank.OpenRequest", "OpenRequest",
+    "Bank__OpenRequest", "bank",
+    sizeof(Bank__OpenRequest),
+    1, bank__open_request__fields,
+    bank__open_request__fields_by_name,
+    1, bank__open_request__ranges,
+    (ProtobufCMessageInit)bank__open_request__init,
+    NULL, NULL, NULL
+};
+
+void
+bank__open_request__init(Bank__OpenRequest *message)
+{
+    static const Bank__OpenRequest initial = BANK__OPEN_REQUEST__INIT;
+
+    *message = initial;
+}
+
+size_t
+bank__open_request__get_packed_size(const Bank__OpenRequest *message)
+{
+    assert(message->base.descriptor == &bank__open_request__descriptor);
+    return protobuf_c_message_get_packed_size(&message->base);
+}
+
+size_t
+bank__open_request__pack(const Bank__OpenRequest *message, uint8_t *out)
+{
+    assert(message->base.descriptor == &bank__open_request__descriptor);
+    return protobuf_c_message_pack(&message->base, out);
+}
+
+size_t
+bank__open_request__pack_to_buffer(const Bank__OpenRequest *message, ProtobufCBuffer *buffer)
+{
+    assert(message->base.descriptor == &bank__open_request__descriptor);
+    return protobuf_c_message_pack_to_buffer(&message->base, buffer);
+}
+
+Bank__OpenRequest *
+bank__open_request__unpack(ProtobufCAllocator *allocator, size_t len, const uint8_t *data)
+{
+    return (Bank__OpenRequest *)protobuf_c_message_unpack(
+        &bank__open_request__descriptor, allocator, len, data);
+}
+
+void
+bank__open_request__free_unpacked(Bank__OpenRequest *message, ProtobufCAllocator *allocator)
+{
+    if (!message)
+        return;
+    assert(message->base.descriptor == &bank__open_request__descriptor);
+    protobuf_c_message_free_unpacked(&message->base, allocator);
+}
+
+/* ==== bank.OpenReply ==== */
+
+static const ProtobufCFieldDescriptor bank__open_reply__fields[] = {
+    { "account", 1, PROTOBUF_C_LABEL_NONE, PROTOBUF_C_TYPE_MESSAGE,
+      0, offsetof(Bank__OpenReply, account),
+      &afar__ref__descriptor, NULL, 0, 0, NULL, NULL },
+};
+
+static const unsigned bank__open_reply__fields_by_name[] = {
+    0 /* account */
+};
+
+static const ProtobufCIntRange bank__open_reply__ranges[] = {
+    { 1, 0 }, { 0, 1 }
+};
+
+const ProtobufCMessageDescriptor bank__open_reply__descriptor = {
+    PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+    "bank.OpenReply", "OpenReply",
+    "Bank__OpenReply", "bank",
+    sizeof(Bank__OpenReply),
+    1, bank__open_reply__fields,
+    bank__open_reply__fields_by_name,
+    1, bank__open_reply__ranges,
+    (ProtobufCMessageInit)bank__open_reply__init,
+    NULL, NULL, NULL
+};
+
+void
+bank__open_reply__init(Bank__OpenReply *message)
+{
+    static const Bank__OpenReply initial = BANK__OPEN_REPLY__INIT;
+
+    *message = initial;
+}
+
+size_t
+bank__open_reply__get_packed_size(const Bank__OpenReply *message)
+{
+    assert(message->base.descriptor == &bank__open_reply__descriptor);
+    return protobuf_c_message_get_packed_size(&message->base);
+}
+
+size_t
+bank__open_reply__pack(const Bank__OpenReply *message, uint8_t *out)
+{
+    assert(message->base.descriptor == &bank__open_reply__descriptor);
+    return protobuf_c_message_pack(&message->base, out);
+}
+
+size_t
+bank__open_reply__pack_to_buffer(const Bank__OpenReply *message, ProtobufCBuffer *buffer)
+{
+    assert(message->base.descriptor == &bank__open_reply__descriptor);
+    return protobuf_c_message_pack_to_buffer(&message->base, buffer);
+}
+
+Bank__OpenReply *
+bank__open_reply__unpack(ProtobufCAllocator *allocator, size_t len, const uint8_t *data)
+{
+    return (Bank__OpenReply *)protobuf_c_message_unpack(
+        &bank__open_reply__descriptor, allocator, len, data);
+}
+
+void
+bank__open_reply__free_unpacked(Bank__OpenReply *message, ProtobufCAllocator *allocator)
+{
+    if (!message)
+        return;
+    assert(message->base.descriptor == &bank__open_reply__descriptor);
+    protobuf_c_message_free_unpacked(&message->base, allocator);
+}

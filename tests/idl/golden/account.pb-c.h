@@ -5,6 +5,8 @@
 
 #include <protobuf-c/protobuf-c.h>
 
+#include <afar/ref.pb-c.h>
+
 #if PROTOBUF_C_VERSION_NUMBER < 1003000
 #error "this header needs protobuf-c 1.3 or newer"
 #endif
@@ -20,6 +22,8 @@ typedef struct Bank__StatementRequest Bank__StatementRequest;
 typedef struct Bank__Entry Bank__Entry;
 typedef struct Bank__DepositAllReply Bank__DepositAllReply;
 typedef struct Bank__Finding Bank__Finding;
+typedef struct Bank__OpenRequest Bank__OpenRequest;
+typedef struct Bank__OpenReply Bank__OpenReply;
 
 /* ==== bank.DepositRequest ==== */
 
@@ -311,6 +315,66 @@ bank__finding__unpack(ProtobufCAllocator *allocator, size_t len, const uint8_t *
 
 void
 bank__finding__free_unpacked(Bank__Finding *message, ProtobufCAllocator *allocator);
+
+/* ==== bank.OpenRequest ==== */
+
+struct Bank__OpenRequest {
+    ProtobufCMessage base;
+    char *customer;
+};
+
+#define BANK__OPEN_REQUEST__INIT \
+    { PROTOBUF_C_MESSAGE_INIT(&bank__open_request__descriptor), (char *)protobuf_c_empty_string }
+
+extern const ProtobufCMessageDescriptor bank__open_request__descriptor;
+
+void
+bank__open_request__init(Bank__OpenRequest *message);
+
+size_t
+bank__open_request__get_packed_size(const Bank__OpenRequest *message);
+
+size_t
+bank__open_request__pack(const Bank__OpenRequest *message, uint8_t *out);
+
+size_t
+bank__open_request__pack_to_buffer(const Bank__OpenRequest *message, ProtobufCBuffer *buffer);
+
+Bank__OpenRequest *
+bank__open_request__unpack(ProtobufCAllocator *allocator, size_t len, const uint8_t *data);
+
+void
+bank__open_request__free_unpacked(Bank__OpenRequest *message, ProtobufCAllocator *allocator);
+
+/* ==== bank.OpenReply ==== */
+
+struct Bank__OpenReply {
+    ProtobufCMessage base;
+    Afar__Ref *account;
+};
+
+#define BANK__OPEN_REPLY__INIT \
+    { PROTOBUF_C_MESSAGE_INIT(&bank__open_reply__descriptor), NULL }
+
+extern const ProtobufCMessageDescriptor bank__open_reply__descriptor;
+
+void
+bank__open_reply__init(Bank__OpenReply *message);
+
+size_t
+bank__open_reply__get_packed_size(const Bank__OpenReply *message);
+
+size_t
+bank__open_reply__pack(const Bank__OpenReply *message, uint8_t *out);
+
+size_t
+bank__open_reply__pack_to_buffer(const Bank__OpenReply *message, ProtobufCBuffer *buffer);
+
+Bank__OpenReply *
+bank__open_reply__unpack(ProtobufCAllocator *allocator, size_t len, const uint8_t *data);
+
+void
+bank__open_reply__free_unpacked(Bank__OpenReply *message, ProtobufCAllocator *allocator);
 
 PROTOBUF_C__END_DECLS
 
