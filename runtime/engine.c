@@ -278,13 +278,12 @@ needs_watching_locked(void)
     return should_lead() || some_laden_locked();
 }
 
-/* The watcher does so at each tick.  True if tasks wait behind others still. */
-static bool
+/* The watcher does so at each tick. */
+static void
 relieve_locked(void)
 {
     for (struct thread *thread = engine.all; thread; thread = thread->next)
         queue_locked(afar__kept_take_late(&thread->kept));
-    return some_laden_locked();
 }
 
 static void
@@ -469,20 +468,19 @@ watch_locked(struct thread *thread)
     atomic_store(&engine.watching, true);
     while (!take) {
         unsigned epoch = afar__lead_epoch();
-        bool wait;
 
         pthread_mutex_unlock(&engine.lock);
         afar__futex_wait(&thread->woken, ASLEEP, afar__now() + tick);
         pthread_mutex_lock(&engine.lock);
         if (atomic_load(&thread->woken) == CALLED)
             break;
-        wait = relieve_locked();
+        relieve_locked();
         if (afar__lead_epoch() != epoch) {
             tick = tick * 2 > TICK_MAX ? TICK_MAX : tick * 2;
             continue;
         }
         take = should_lead();
-        if (!take && !wait) {
+        if (!take) {
             atomic_store(&engine.watching, false);
             if (!needs_watching_locked())
                 return false;

@@ -148,15 +148,16 @@ ring_again(afar__timer *timer)
 /* Else one that is late would keep the poller for ever. */
 TEST(what_a_ring_sets_waits_for_the_next_run)
 {
-    struct again again = { .timer = { .ring = ring_again } };
+    struct again one = { .timer = { .ring = ring_again } }, other = one;
 
-    afar__timer_set(&again.timer, 0);
+    afar__timer_set(&one.timer, 0);
+    afar__timer_set(&other.timer, 1);
     for (int i = 1; i <= 10; i++) {
         afar__timer_run(100);
-        CHECK_INT(again.rings, i);
+        CHECK(one.rings == i && other.rings == i);
         CHECK(afar__timer_next() == 0);
     }
-    CHECK(afar__timer_clear(&again.timer));
+    CHECK(afar__timer_clear(&one.timer) && afar__timer_clear(&other.timer));
 }
 
 struct pair {
@@ -395,28 +396,44 @@ TEST(who_glances_rings)
 
 static atomic_bool quiet;
 
-static void *
-kick_all_the_time(void *arg)
+static void
+post_again(afar__tag *tag, bool ok)
 {
-    while (!atomic_load(&quiet))
-        afar__core_kick();
-    return arg;
+    if (!atomic_load(&quiet))
+        afar__core_post(tag, ok);
 }
 
 /* The core has an event at each look. */
 TEST(a_busy_core_does_not_keep_timers_from_ringing)
 {
-    pthread_t kicker;
+    afar__tag tag = { .done = post_again };
     struct alarm alarm;
 
     hold();
-    kicker = start(kick_all_the_time, NULL);
+    afar__core_post(&tag, true);
     for (int i = 0; i < 20; i++) {
         set_alarm(&alarm, 100 * AFAR__MICROSECOND, 10 * AFAR__MICROSECOND, 10);
         hear_alarm(&alarm, AFAR__NEVER, true);
     }
     atomic_store(&quiet, true);
-    join(kicker);
+    while (afar__glance())
+        continue;
+    afar__engine_release();
+}
+
+/* A thread that polled all the time would take all of it. */
+TEST(who_waits_for_a_timer_sleeps)
+{
+    struct timespec before, after;
+    struct alarm alarm;
+
+    hold();
+    set_alarm(&alarm, 400 * AFAR__MILLISECOND, 0, 1);
+    CHECK_INT(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before), 0);
+    hear_alarm(&alarm, AFAR__NEVER, true);
+    CHECK_INT(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after), 0);
+    CHECK((after.tv_sec - before.tv_sec) * AFAR__SECOND + after.tv_nsec - before.tv_nsec <
+          100 * AFAR__MILLISECOND);
     afar__engine_release();
 }
 
