@@ -4,6 +4,7 @@
 /* What the files of the session's core share.
  *
  *   session.c   life, reading, the queue of events
+ *   memory.c   limits, and what is held
  *   calls.c   questions and answers, as the owner acts on them
  *   answer.c   the same, as frames of the peer change them
  *   refs.c   exports and imports
@@ -229,6 +230,12 @@ afar__session_send(afar__session *session, afar__call *call, unsigned what);
 /* Ends a session that closes in order when nothing is left. */
 void
 afar__session_settle(afar__session *session);
+
+/* ---- memory.c ---- */
+
+/* With the protocol's values for what is 0; no larger than the tables can be. */
+afar__session_limits
+afar__limits_complete(const afar__session_limits *limits);
 
 /* malloc and free of what a peer makes us hold. */
 void *

@@ -27,75 +27,7 @@
 #include "runtime/misuse.h"
 #include "runtime/session/parts.h"
 
-/* ---- memory ---- */
-
-void *
-afar__session_alloc(afar__session *session, size_t size)
-{
-    void *data = calloc(1, size);
-
-    if (data)
-        session->held_bytes += size;
-    return data;
-}
-
-void
-afar__session_drop(afar__session *session, void *data, size_t size)
-{
-    if (data)
-        session->held_bytes -= size;
-    free(data);
-}
-
-bool
-afar__session_grow(afar__session *session, void *array, uint32_t *capacity, uint32_t need,
-                   uint32_t most, size_t element, bool counted)
-{
-    void *old, *grown;
-    uint32_t wanted = *capacity < 4 ? 8 : *capacity * 2;
-
-    if (need <= *capacity)
-        return true;
-    if (wanted < need)
-        wanted = need;
-    if (wanted > most)
-        wanted = most;
-    memcpy(&old, array, sizeof old);
-    grown = realloc(old, wanted * element);
-    if (!grown)
-        return false;
-    memset((char *)grown + *capacity * element, 0, (wanted - *capacity) * element);
-    if (counted)
-        session->held_bytes += (wanted - *capacity) * element;
-    memcpy(array, &grown, sizeof grown);
-    *capacity = wanted;
-    return true;
-}
-
 /* ---- life ---- */
-
-static uint32_t
-chosen(uint32_t value, uint32_t otherwise, uint32_t most)
-{
-    value = value ? value : otherwise;
-    return value < most ? value : most;
-}
-
-/* With the protocol's values for what is 0; no larger than the tables can be. */
-static afar__session_limits
-complete(const afar__session_limits *limits)
-{
-    return (afar__session_limits){
-        .calls = chosen(limits->calls, 1000, AFAR__SESSION_MAX_ID),
-        .references = chosen(limits->references, 1000000, AFAR__SESSION_MAX_ID),
-        .message_bytes = chosen(limits->message_bytes, 4194304, 1 << 30),
-        .window_bytes = chosen(limits->window_bytes, 65536, 1 << 30),
-        .session_bytes = chosen(limits->session_bytes, 1048576, 1 << 30),
-        .methods = chosen(limits->methods, 10000, AFAR__SESSION_MAX_ID),
-        .idle_ms = chosen(limits->idle_ms, 10000, UINT32_MAX),
-        .dead_ms = chosen(limits->dead_ms, 30000, UINT32_MAX),
-    };
-}
 
 afar__session *
 afar__session_open(const afar__session_options *options)
@@ -104,7 +36,7 @@ afar__session_open(const afar__session_options *options)
 
     if (!session)
         return NULL;
-    session->limits = complete(&options->limits);
+    session->limits = afar__limits_complete(&options->limits);
     memcpy(session->instance, options->instance, sizeof session->instance);
     memcpy(session->host, options->host, sizeof session->host);
     session->has_host = options->has_host;
@@ -389,7 +321,7 @@ read_hello(afar__session *session, afar__session_event *event)
         return false;
     }
     session->opened = true;
-    session->peer = complete(&(afar__session_limits){
+    session->peer = afar__limits_complete(&(afar__session_limits){
         limits->calls, limits->references, limits->message_bytes, limits->window_bytes,
         limits->session_bytes, limits->methods, limits->idle_ms, limits->dead_ms });
     session->questions.most = session->peer.calls;
@@ -613,25 +545,4 @@ const uint8_t *
 afar__session_peer_host(const afar__session *session)
 {
     return session->peer_has_host ? session->peer_host : NULL;
-}
-
-size_t
-afar__session_most_bytes(const afar__session_limits *limits)
-{
-    afar__session_limits all = complete(limits);
-    size_t call = sizeof(afar__call) + sizeof(afar__call *) + 64;
-    size_t message = (size_t)all.message_bytes + AFAR__FRAME_MAX_REST;
-    size_t pairs = AFAR__FRAME_MAX_METADATA / AFAR__FRAME_PAIR_COST;
-    size_t lists = AFAR__FRAME_MAX_REFERENCES * sizeof(afar__session_reference) +
-                   2 * pairs * sizeof(afar__session_pair);
-
-    return sizeof(afar__session) + all.calls * call + all.references * sizeof(afar__import) +
-           all.methods * (sizeof(afar__method_name) + AFAR__FRAME_MAX_METHOD + 1) +
-           all.session_bytes + message + lists;
-}
-
-size_t
-afar__session_held_bytes(const afar__session *session)
-{
-    return session->held_bytes;
 }

@@ -88,9 +88,10 @@ __wrap_free(void *piece)
 char *
 __wrap_strdup(const char *text)
 {
-    char *copy = __wrap_malloc(strlen(text) + 1);
+    size_t size = strlen(text) + 1;
+    char *copy = __wrap_malloc(size);
 
-    return copy ? strcpy(copy, text) : NULL;
+    return copy ? memcpy(copy, text, size) : NULL;
 }
 
 /* ---- two sides ---- */

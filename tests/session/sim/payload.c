@@ -43,7 +43,7 @@ label(const struct sim_object *object)
 static bool
 opens_elsewhere(const struct sim_object *object)
 {
-    return object->number % 3 == 0;
+    return object && object->number % 3 == 0;
 }
 
 /* Some reference that the node has: of its own objects, of an import, of a third process. */
