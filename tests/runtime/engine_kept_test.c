@@ -87,8 +87,9 @@ make(struct event *event, afar__task *last)
 {
     static int serial;
 
+    serial++;
     *event = (struct event){ .timer = { .ring = ring_event },
-                             .serial = ++serial,
+                             .serial = serial,
                              .happened = GATE_INIT,
                              .ran = GATE_INIT,
                              .done = BELL_INIT,
@@ -443,7 +444,7 @@ run_item(afar__task *task)
 TEST(kept_tasks_are_taken_away_in_their_order)
 {
     struct item items[ITEMS] = { 0 };
-    afar__kept kept = { 0 };
+    static afar__kept kept;
     afar__task *taken;
 
     CHECK(!afar__kept_any(&kept) && !afar__kept_take_all(&kept));
@@ -480,7 +481,7 @@ TEST(kept_tasks_are_late_at_the_second_look)
 {
     struct item before = { .task = { run_item, NULL } }, behind = before, last = before;
     afar__task looks = { look_twice, NULL };
-    afar__kept kept = { 0 };
+    static afar__kept kept;
 
     watched = &kept;
     afar__kept_add_last(&kept, &last.task);
@@ -498,7 +499,7 @@ TEST(the_last_one_is_late_though_others_run)
 {
     struct item items[2] = { { .task = { run_item, NULL } }, { .task = { run_item, NULL } } };
     struct item last = items[0];
-    afar__kept kept = { 0 };
+    static afar__kept kept;
 
     afar__kept_add_last(&kept, &last.task);
     afar__kept_add(&kept, &items[0].task);

@@ -345,7 +345,7 @@ pass_time(int64_t ns)
 /* It sleeps until the late one else, or for ever. */
 TEST(an_earlier_timer_gets_the_leader_out_of_its_sleep)
 {
-    struct alarm late, early;
+    struct alarm late = { .rings_left = 0 }, early;
 
     hold();
     begin_background();
