@@ -8,7 +8,8 @@
  * possible, the loop's tag is posted, and the event then tells it: `step_locked` finds the
  * next thing to be told and changes the state as if it were told already, and the lock is let
  * go of for the telling.  All of that is on the thread that polls, one at a time, so the order is
- * the one in which the steps were found.
+ * the one in which the steps were found.  The sides take turns: one that always has something
+ * to send does not keep the other from being told.
  *
  * The loop is kept by its ends until they are freed, by its tag while that is posted, and by
  * its timer while that is set. */
@@ -59,6 +60,7 @@ struct loop {
     bool telling;     /* the event is at work, and looks again by itself */
     bool background;  /* is counted */
     bool broken;      /* the connection */
+    bool turn;        /* of the side that is looked at first */
     size_t carried;   /* bytes */
     uint64_t chances; /* the state of the random numbers */
 };
@@ -268,8 +270,9 @@ tell_all_locked(struct loop *loop)
     while (more && steps++ < MOST_STEPS) {
         struct step step = { .why = AFAR_ERROR_INIT };
 
-        more =
-            step_locked(loop, &loop->sides[0], &step) || step_locked(loop, &loop->sides[1], &step);
+        loop->turn = !loop->turn;
+        more = step_locked(loop, &loop->sides[loop->turn], &step) ||
+               step_locked(loop, &loop->sides[!loop->turn], &step);
         if (!more)
             break;
         pthread_mutex_unlock(&loop->lock);

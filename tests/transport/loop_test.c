@@ -186,6 +186,14 @@ TEST(neither_end_is_started)
         transports[i]->ops->free(transports[i]);
 }
 
+static void
+answer_nothing(struct end *end, const uint8_t *data, size_t length)
+{
+    (void)data;
+    (void)length;
+    end_receive(end);
+}
+
 /* An end may do all it wants from inside what it is told. */
 static void
 answer(struct end *end, const uint8_t *data, size_t length)
@@ -206,4 +214,31 @@ TEST(a_hundred_thousand_round_trips)
     end_send(&looped.ends[0], "ball", 4);
     end_wait_got(&looped.ends[0], ROUNDS);
     looped_close(&looped);
+}
+
+/* What is sent without end in one direction does not keep the other one waiting. */
+TEST(both_directions_have_their_turn)
+{
+    struct count there = { .left = 1000000000, .length = 10 };
+    struct count back = { .left = 100, .length = 10 };
+    struct looped looped;
+
+    for (int direction = 0; direction < 2; direction++) {
+        struct end *busy, *other;
+
+        looped_open(&looped, NULL);
+        busy = &looped.ends[direction];
+        other = &looped.ends[1 - direction];
+        busy->arg = &there;
+        other->arg = &back;
+        busy->sent = other->sent = send_more;
+        busy->received = other->received = answer_nothing;
+        end_receive(other);
+        end_receive(busy);
+        send_more(busy);
+        send_more(other);
+        end_wait_got(busy, 50);
+        looped_close(&looped);
+        back.left = 100;
+    }
 }
