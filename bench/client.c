@@ -2,6 +2,8 @@
  *
  *     bench-client WORK VARIANT ADDRESS SECONDS WARM-UP SERVER-PID
  *
+ * Variants: `grpc` makes plain gRPC calls; `session` makes them over a session.
+ *
  * Calls have no deadline, so that what goes over the wire is what the other paths
  * send; the life of the process is bounded instead (bench.h).
  *
@@ -252,6 +254,20 @@ run(bench_echo *echo, const bench_options *options)
     }
 }
 
+/* How the address is written when that way is meant. */
+static void
+name_of(const bench_options *options, char *name, size_t room)
+{
+    bool local = strncmp(options->address, "unix:", 5) == 0;
+
+    if (strcmp(options->variant, "session") == 0)
+        snprintf(name, room, "afar://%s", options->address);
+    else if (strcmp(options->variant, "grpc") == 0)
+        snprintf(name, room, "%s%s", local ? "" : "grpc://", options->address);
+    else
+        bench_fail("there is no variant called %s", options->variant);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -262,8 +278,7 @@ main(int argc, char **argv)
     char name[256];
 
     bench_options_read(&options, argc - 1, argv + 1);
-    bool local = strncmp(options.address, "unix:", 5) == 0;
-    snprintf(name, sizeof name, "%s%s", local ? "" : "grpc://", options.address);
+    name_of(&options, name, sizeof name);
     expect(afar_client_open(NULL, NULL, &client, &err), &err, "open a client");
     expect(bench_echo_open(client, name, afar_after_ms(OPEN_MS), &echo, &err), &err, name);
     run(echo, &options);

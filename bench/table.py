@@ -30,28 +30,38 @@ def print_table(lines):
                   ("  disturbed" if line["disturbed"] else ""))
 
 
+NAMES = {"p50_us": "p50", "rate": "rate", "client_cpu_us": "client", "server_cpu_us": "server"}
+NOBODY = {"disturbed": False}
+
+
 def print_target(target, ours, theirs):
-    ratio = ours[target.key] / theirs[target.key]
+    figure = ours[target.key]
+    ratio = figure / theirs[target.key] if target.theirs else figure
     met = ratio <= target.most if target.most else ratio >= target.least
     limit = "at most %g" % target.most if target.most else "at least %g" % target.least
     verdict = "met" if met else "missed"
     if ours["disturbed"] or theirs["disturbed"]:
         verdict = "disturbed: says nothing"
-    print("%-8s %-5s %-4s %-5s %-12s %10s  %-12s %10s %7.3f  %-13s %s" % (
-        target.work, ours["transport"], target.cpus, "p50" if target.most else "rate",
-        target.ours, number(ours[target.key]), target.theirs, number(theirs[target.key]), ratio,
-        limit, verdict))
+    print("%-8s %-5s %-4s %-6s %-12s %10s  %-12s %10s %7.3f  %-13s %s" % (
+        target.work, ours["transport"], target.cpus, NAMES[target.key], target.ours,
+        number(figure), target.theirs or "-",
+        number(theirs[target.key]) if target.theirs else "-", ratio, limit, verdict))
 
 
 def print_targets(lines):
-    """The ratios of Afar's medians to those of its peers."""
+    """The ratios of Afar's medians to those of its peers, of which there may be none."""
     found = {(line["work"], line["path"], line["transport"], line["cpus"]): line for line in lines}
-    print("\ntargets: Afar's figure divided by its peer's")
-    print("%-8s %-5s %-4s %-5s %-12s %10s  %-12s %10s %7s  %s" % (
-        "work", "via", "cpus", "of", "Afar", "figure", "peer", "figure", "ratio", "wanted"))
+    pairs = []
     for target in TARGETS:
         for transport in TRANSPORTS:
             ours = found.get((target.work, target.ours, transport, target.cpus))
             theirs = found.get((target.work, target.theirs, transport, target.cpus))
-            if ours and theirs:
-                print_target(target, ours, theirs)
+            if ours and (theirs or not target.theirs):
+                pairs.append((target, ours, theirs or NOBODY))
+    if not pairs:
+        return
+    print("\ntargets: Afar's figure divided by its peer's, or alone (client, server: CPU us a call)")
+    print("%-8s %-5s %-4s %-6s %-12s %10s  %-12s %10s %7s  %s" % (
+        "work", "via", "cpus", "of", "Afar", "figure", "peer", "figure", "ratio", "wanted"))
+    for pair in pairs:
+        print_target(*pair)

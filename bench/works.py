@@ -34,9 +34,9 @@ CALLED = SERVED + " {seconds} {warm_up} {server}"
 READY = r"ready (\S+)$"
 
 
-def echoes(server, client, variants, targets):
+def echoes(server, client, variants, targets, transports=TRANSPORTS):
     return Path("%s %s" % (server, SERVED), "%s %s" % (client, CALLED), variants, READY,
-                TRANSPORTS, targets)
+                transports, targets)
 
 
 def names(store):
@@ -62,6 +62,8 @@ def pyro4(storage, many):
 PATHS = {
     "grpc": echoes("bench-server", "bench-client", dict.fromkeys(ECHOES, "grpc"),
                    ["bench-server", "bench-client"]),
+    "session": echoes("bench-server", "bench-client", dict.fromkeys(ECHOES, "session"),
+                      ["bench-server", "bench-client"], ["tcp"]),
     "raw": echoes("bench-raw server", "bench-raw client",
                   {work: "blocking" for work in ECHOES if work != "conc8"}, ["bench-raw"]),
     "raw-polled": echoes("bench-raw server", "bench-raw client",
@@ -69,16 +71,19 @@ PATHS = {
     "grpc-cpp": echoes("bench-grpc-cpp server", "bench-grpc-cpp client",
                        dict(dict.fromkeys(ECHOES, "sync"), conc="cq", conc8="cq", bulk="cq"),
                        ["bench-grpc-cpp"]),
+    "zmq": echoes("bench-zmq server", "bench-zmq client",
+                  {work: "bare" for work in ECHOES if work != "stream"}, ["bench-zmq"]),
     "names": names("{folder}/names.db"),
     "names-memory": names("memory"),
     "pyro4": pyro4("sql:{folder}/names.db", "thread"),
     "pyro4-memory": pyro4("memory", "multiplex"),
 }
 CPP = ["grpc-cpp"]
+ZMQ = ["zmq"]
 PYRO4 = ["pyro4", "pyro4-memory"]
-USUAL = [path for path in PATHS if path not in CPP + PYRO4]
+USUAL = [path for path in PATHS if path not in CPP + ZMQ + PYRO4]
 
-# What Afar is held to, each as a ratio of its figure to that of a peer.
+# What Afar is held to: its figure as a ratio to that of a peer, or the figure itself.
 Target = namedtuple("Target", "work cpus ours theirs key most least")
 TARGETS = [
     Target("seq", "two", "grpc", "grpc-cpp", "p50_us", 0.35, None),
@@ -86,6 +91,16 @@ TARGETS = [
     Target("conc", "two", "grpc", "grpc-cpp", "rate", None, 1.0),
     Target("bulk", "two", "grpc", "grpc-cpp", "rate", None, 1.05),
     Target("stream", "two", "grpc", "grpc-cpp", "rate", None, 1.0),
+    Target("seq", "two", "session", "raw", "p50_us", 0.25, None),
+    Target("seq", "two", "session", "raw-polled", "p50_us", 2.5, None),
+    Target("think", "two", "session", "grpc-cpp", "p50_us", 1.0, None),
+    Target("think", "two", "session", "grpc-cpp", "client_cpu_us", 1.0, None),
+    Target("think", "two", "session", "grpc-cpp", "server_cpu_us", 1.0, None),
+] + [
+    Target(work, "two", "session", "grpc-cpp", "rate", None, 6.0) for work in ("conc", "conc8")
+] + [
+    Target(work, "two", "session", None, key, 1.5, None)
+    for work in ("conc", "conc8") for key in ("client_cpu_us", "server_cpu_us")
 ] + [
     Target(work, "two", ours, theirs, "rate", None, 10.0)
     for work in ("lookup", "lookup64", "open")
