@@ -247,7 +247,7 @@ step_locked(struct loop *loop, struct side *side, struct step *ret_step)
 static void
 tell(struct step *step)
 {
-    afar__transport *transport = step->side ? &step->side->base : NULL;
+    afar__transport *transport = &step->side->base;
 
     if (step->act == RECEIVED)
         transport->user->received(transport->arg, step->data, step->length);
