@@ -95,6 +95,8 @@ def find(customer, address):
         bank = account_pb2_grpc.BankStub(channel)
         reply = bank.Open(account_pb2.OpenRequest(customer=customer), timeout=SECONDS,
                           metadata=(("afar-object", "bank"),))
+    if not reply.account.address:
+        sys.exit("client: the bank gives no account")
     return reply.account.address.removeprefix("grpc://"), reply.account.object.decode()
 
 

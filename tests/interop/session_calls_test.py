@@ -419,6 +419,64 @@ class Killing:
         self.assertIn(failure.code, (calls.LOST, calls.UNAVAILABLE))
         self.watching.ask("desk", on("Keep"), desk.ListenerRef(), desk.Nothing)
 
+    def steps(self, peer):
+        """A session with a bit of all, a step at a time."""
+        begun = threading.Event()
+
+        def wait(answer):
+            begun.set()
+            answer.wait_until_cancelled()
+        peer.say_hello()
+        yield
+        peer.wait_until(lambda: peer.hello)
+        made = peer.call("desk", on("Make"), EMPTY, keep=True)
+        yield
+        counter = made.reference(made.reply(desk.CounterRef).counter)
+        yield
+        peer.call((made, 1), on_counter("Add"), desk.Amount(amount=1))
+        yield
+        self.with_listener(peer, "Keep", Listener(), desk.Nothing)
+        yield
+        references = peer.references()
+        peer.call("desk", on("CallBack"), references=references, request=desk.CallBackRequest(
+            listener=references.put(Object(LISTENER, Hear=wait)), times=1))
+        yield
+        self.assertTrue(begun.wait(PATIENCE))
+        yield
+        down = peer.call("desk", on("Down"), desk.DownRequest(count=1000, size=1000))
+        yield
+        down.receive(desk.Bytes)
+        both = peer.call("desk", on("Both"))
+        yield
+        both.send(desk.Bytes(data=bytes(1000)))
+        yield
+        both.end()
+        hold = peer.call("desk", on("Hold"), EMPTY)
+        yield
+        hold.cancel()
+        yield
+        made.finish()
+        yield
+        counter.release()
+        yield
+        peer.say_goodbye(proto.Goodbye.NONE)
+        yield
+
+    def test_a_peer_that_goes_at_any_step(self):
+        """Whatever was open, the server is as it was."""
+        at_the_end, count = False, 0
+        while not at_the_end:
+            count += 1
+            peer = self.peer(silent=True)
+            steps = self.steps(peer)
+            for _ in range(count):
+                at_the_end = next(steps, steps) is steps
+            peer.leave()
+        self.assertGreater(count, 10)
+        self.watching.ask("desk", on("Keep"), desk.ListenerRef(), desk.Nothing)
+        wait_until(lambda: (seen := self.seen()).made == seen.finalized and not seen.holding,
+                   "all counters are gone, and no call is held")
+
     def test_a_server_that_stops(self):
         """Calls that have begun are finished first."""
         server = Server(self.command)
