@@ -52,9 +52,9 @@ size_of_bytes(size_t length)
 
 /* The numbers of fields are below 16 everywhere: a tag is one byte. */
 static size_t
-size_of_number(uint64_t value, bool always)
+size_of_number(uint64_t value)
 {
-    return value != 0 || always ? 1 + size_of_varint(value) : 0;
+    return 1 + size_of_varint(value);
 }
 
 /* Takes the next item of a list, of either type; the type is told by its layout. */
@@ -75,8 +75,6 @@ size_of_list(const afar__layout *layout, afar__list list)
     const void *item;
     size_t size = 0;
 
-    if (list.count == 0)
-        return 0;
     while ((item = next_item(&list, layout, &pair, &reference)))
         size += 1 + size_of_bytes(size_of_message(layout, item));
     return size;
@@ -105,11 +103,11 @@ size_of_field(const afar__field *field, const char *from)
 
     switch ((afar__form)field->form) {
     case AFAR__FORM_UINT32:
-        return size_of_number(*(const uint32_t *)value, field->one_of);
+        return size_of_number(*(const uint32_t *)value);
     case AFAR__FORM_UINT64:
-        return size_of_number(*(const uint64_t *)value, field->one_of);
+        return size_of_number(*(const uint64_t *)value);
     case AFAR__FORM_BOOL:
-        return *(const bool *)value ? 2 : 0;
+        return 2;
     case AFAR__FORM_BYTES:
     case AFAR__FORM_PAYLOAD:
         size = ((const afar__bytes *)value)->length;
@@ -126,11 +124,32 @@ size_of_field(const afar__field *field, const char *from)
     return size > 0 || field->one_of ? 1 + size_of_bytes(size) : 0;
 }
 
-/* Whether a field is there at all: of a oneof, one member is. */
-static bool
-is_meant(const afar__field *field, uint32_t number, const void *from)
+/* Whether a field is there at all.  Of a oneof one member is, and may be 0 or empty; a message
+ * must be looked into. */
+static inline bool
+is_there(const afar__field *field, uint32_t number, const char *from)
 {
-    return !field->one_of || *(const uint32_t *)from == number;
+    const void *value = from + field->offset;
+
+    if (field->one_of)
+        return *(const uint32_t *)(const void *)from == number;
+    switch ((afar__form)field->form) {
+    case AFAR__FORM_UINT32:
+    case AFAR__FORM_NUMBERS:
+    case AFAR__FORM_FIXEDS:
+        return *(const uint32_t *)value != 0;
+    case AFAR__FORM_UINT64:
+        return *(const uint64_t *)value != 0;
+    case AFAR__FORM_BOOL:
+        return *(const bool *)value;
+    case AFAR__FORM_BYTES:
+    case AFAR__FORM_PAYLOAD:
+        return ((const afar__bytes *)value)->length != 0;
+    case AFAR__FORM_LIST:
+        return ((const afar__list *)value)->count != 0;
+    default:
+        return true;
+    }
 }
 
 static size_t
@@ -139,7 +158,7 @@ size_of_message(const afar__layout *layout, const void *from)
     size_t size = 0;
 
     for (uint32_t i = 0; i < layout->count; i++)
-        if (is_meant(&layout->fields[i], i + 1, from))
+        if (is_there(&layout->fields[i], i + 1, from))
             size += size_of_field(&layout->fields[i], from);
     return size;
 }
@@ -192,10 +211,8 @@ write_tag(uint8_t *at, uint32_t number, uint32_t type)
 }
 
 static uint8_t *
-write_number(uint8_t *at, uint32_t number, uint64_t value, bool always)
+write_number(uint8_t *at, uint32_t number, uint64_t value)
 {
-    if (value == 0 && !always)
-        return at;
     return write_varint(write_tag(at, number, AFAR__WIRE_VARINT), value);
 }
 
@@ -300,11 +317,11 @@ write_field(afar__batch *batch, uint8_t *at, const afar__field *field, uint32_t 
 
     switch ((afar__form)field->form) {
     case AFAR__FORM_UINT32:
-        return write_number(at, number, *(const uint32_t *)value, field->one_of);
+        return write_number(at, number, *(const uint32_t *)value);
     case AFAR__FORM_UINT64:
-        return write_number(at, number, *(const uint64_t *)value, field->one_of);
+        return write_number(at, number, *(const uint64_t *)value);
     case AFAR__FORM_BOOL:
-        return write_number(at, number, *(const bool *)value, field->one_of);
+        return write_number(at, number, *(const bool *)value);
     case AFAR__FORM_LIST:
         return write_list(batch, at, field->message, number, *(const afar__list *)value);
     default:
@@ -316,7 +333,7 @@ static uint8_t *
 write_message(afar__batch *batch, uint8_t *at, const afar__layout *layout, const void *from)
 {
     for (uint32_t i = 0; i < layout->count; i++)
-        if (is_meant(&layout->fields[i], i + 1, from))
+        if (is_there(&layout->fields[i], i + 1, from))
             at = write_field(batch, at, &layout->fields[i], i + 1, from);
     return at;
 }
@@ -374,7 +391,8 @@ afar__batch_add(afar__batch *batch, const afar__frame *frame)
     at = write_length(batch->bytes + batch->used, 1, inner);
     at = write_length(at, frame->kind, length);
     at = write_message(batch, at, layout, from);
-    at = write_number(at, AFAR__FRAME_FIELD_MAY_IGNORE, frame->may_ignore, false);
+    if (frame->may_ignore)
+        at = write_number(at, AFAR__FRAME_FIELD_MAY_IGNORE, 1);
     batch->used = (size_t)(at - batch->bytes);
     batch->length += size;
     batch->last = length;

@@ -7,9 +7,9 @@
  * between is not told.
  *
  * An import counts what the owner was told of; what a call that is held has brought counts when
- * that is told, so that the owner's pointer goes with the last reference it knows.  What the owner releases is owed to the peer, and sent
- * when no frame that waits names the import any more: a Release must not overtake those.
- * An id whose counts are all 0 is not in use.
+ * that is told, so that the owner's pointer goes with the last reference it knows.  What the owner
+ * releases is owed to the peer, and sent when no frame that waits names the import any more: a
+ * Release must not overtake those.  An id whose counts are all 0 is not in use.
  *
  * Always: refs.exported is the sum of the exports' counts; an export is in `by_object` if and
  * only if it has an object. */

@@ -33,8 +33,8 @@
  * Memory.  What a peer can make a session hold is bounded by our own limits:
  *
  *     calls * C + references * 24 + methods * (513 + 16)
- *     + session_bytes + the largest frame (message_bytes and 1 MiB), for calls that wait for promised
- *       objects
+ *     + session_bytes + the largest frame (message_bytes and 1 MiB), for calls that wait for
+ *       promised objects
  *     + the lists of one event as it is read (4,096 references, 512 pairs)
  *     + the session itself, under 2 KiB: an idle one takes no more
  *
@@ -156,8 +156,8 @@ afar__session_tick(afar__session *session, int64_t now);
 bool
 afar__session_wants_write(const afar__session *session);
 
-/* Gives the next batch to be written, at most 1 MiB unless one frame alone is larger.  Frames come in
- * the order of the acts that made them, but for those that wait for credit, which others
+/* Gives the next batch to be written, at most 1 MiB unless one frame alone is larger.  Frames come
+ * in the order of the acts that made them, but for those that wait for credit, which others
  * overtake; calls do not overtake calls, and nothing overtakes within one call.  False:
  * there is nothing.  `*ret_data` is from malloc and the caller's to free.  When memory is out
  * the session is over (the stream can only be closed), and false. */
@@ -194,8 +194,9 @@ AFAR_MUST_USE afar_code
 afar__session_call(afar__session *session, const afar__session_request *request,
                    afar__session_id *ret_call, afar_error *err);
 
-/* Whether there is a place for one more call: the session is opened and does not close, and the peer
- * takes another.  Who queues calls asks again after each `take` and when `next` has said false. */
+/* Whether there is a place for one more call: the session is opened and does not close, and the
+ * peer takes another.  Who queues calls asks again after each `take` and when `next` has said
+ * false. */
 bool
 afar__session_can_call(const afar__session *session);
 
@@ -238,8 +239,8 @@ afar__session_return(afar__session *session, afar__session_id handle,
 
 /* ---- streams, of either side ---- */
 
-/* Sends a message on a call: from the caller until `end`, from the other side until `return`.  It is
- * copied and waits here for credit.  AFAR_CANCELLED: the call is over or was cancelled;
+/* Sends a message on a call: from the caller until `end`, from the other side until `return`.  It
+ * is copied and waits here for credit.  AFAR_CANCELLED: the call is over or was cancelled;
  * FAILED_PRECONDITION: after `end`; RESOURCE_EXHAUSTED and INVALID_ARGUMENT as with `call`. */
 AFAR_MUST_USE afar_code
 afar__session_item(afar__session *session, afar__session_id handle, afar__session_span payload,

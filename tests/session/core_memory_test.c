@@ -1,5 +1,5 @@
-/* Memory that is out, at every place: two sessions do a little of everything, again and again, and each
- * time another allocation fails, alone or with all that follow.  Whatever fails, nobody
+/* Memory that is out, at every place: two sessions do a little of everything, again and again, and
+ * each time another allocation fails, alone or with all that follow.  Whatever fails, nobody
  * crashes, what was taken on is answered, what was given out is released, and nothing leaks. */
 
 #include <stdlib.h>
