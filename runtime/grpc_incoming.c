@@ -11,9 +11,6 @@
  * must give it in any case before the call may be let go of.
  *
  * Each tag under way holds a reference. */
-
-#include "runtime/grpc_incoming.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -321,13 +318,6 @@ watch(afar_call *call)
     op.data.recv_close_on_server.cancelled = &incoming->cancelled;
     afar__call_ref(call);
     afar__grpc_start(incoming->call, &op, 1, &incoming->close_tag);
-}
-
-grpc_call *
-afar__incoming_parent(afar_call *call)
-{
-    watch(call);
-    return incoming_of(call)->call;
 }
 
 /* ---- streams ---- */

@@ -315,7 +315,7 @@ handle_of_locked(afar__link *link, const afar_method *method)
 }
 
 afar_code
-afar__link_call(afar__link *link, afar__outgoing *out, grpc_call *parent, afar_error *err)
+afar__link_call(afar__link *link, afar__outgoing *out, afar_error *err)
 {
     void *handle = NULL;
     bool shut;
@@ -326,7 +326,7 @@ afar__link_call(afar__link *link, afar__outgoing *out, grpc_call *parent, afar_e
         handle = handle_of_locked(link, out->method);
     if (handle) {
         out->call = grpc_channel_create_registered_call(
-            link->channel, parent, GRPC_PROPAGATE_CANCELLATION, afar__grpc_queue(), handle,
+            link->channel, NULL, GRPC_PROPAGATE_DEFAULTS, afar__grpc_queue(), handle,
             afar__grpc_deadline(out->deadline), NULL);
         out->next = link->calls;
         out->place = &link->calls;
@@ -344,43 +344,16 @@ afar__link_call(afar__link *link, afar__outgoing *out, grpc_call *parent, afar_e
     return AFAR_OK;
 }
 
-/* Takes the place of another in the list of its link. */
-static void
-stand_in(afar__outgoing *guard, afar__outgoing *out)
-{
-    afar__link *link = out->link;
-
-    pthread_mutex_lock(&link->lock);
-    guard->next = out->next;
-    guard->place = out->place;
-    *guard->place = guard;
-    if (guard->next)
-        guard->next->place = &guard->next;
-    out->place = NULL;
-    pthread_mutex_unlock(&link->lock);
-}
-
-afar_code
-afar__link_move(afar__link *link, afar__outgoing *out, grpc_call *parent, afar_error *err)
-{
-    afar__outgoing guard = { .link = out->link, .call = out->call };
-    afar_code code;
-
-    stand_in(&guard, out);
-    out->link = afar__link_ref(link);
-    code = afar__link_call(link, out, parent, err);
-    afar__outgoing_ended(&guard);
-    if (!code)
-        grpc_call_unref(guard.call);
-    afar__link_unref(guard.link);
-    return code;
-}
-
 void
 afar__outgoing_ended(afar__outgoing *out)
 {
     afar__link *link = out->link;
 
+    if (out->parent) {
+        afar__call_disown(out->parent, &out->child);
+        afar__call_unref(out->parent);
+        out->parent = NULL;
+    }
     pthread_mutex_lock(&link->lock);
     if (out->place) {
         *out->place = out->next;
@@ -421,8 +394,6 @@ free_remote(afar_object *object)
     afar__remote *remote = (afar__remote *)object;
 
     grpc_slice_unref(remote->name);
-    grpc_slice_unref(remote->instance);
-    afar__goal_unref(remote->goal);
     afar__link_unref(remote->link);
     free(remote);
 }
@@ -439,9 +410,7 @@ make_remote(const afar_interface *interface, const char *name)
     afar__object_init(&remote->object, &remote_ops, interface);
     remote->link = NULL;
     remote->name = grpc_slice_from_copied_string(name);
-    remote->instance = grpc_empty_slice();
     remote->keep = NULL;
-    remote->goal = NULL;
     return remote;
 }
 

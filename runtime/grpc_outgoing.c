@@ -24,7 +24,6 @@
 
 #include "runtime/call.h"
 #include "runtime/fail.h"
-#include "runtime/grpc_incoming.h"
 #include "runtime/node.h"
 #include "runtime/status.h"
 
@@ -102,12 +101,11 @@ add_slice(afar__outgoing *out, const char *key, grpc_slice value)
 }
 
 static afar_code
-fill_metadata(afar__outgoing *out, const afar__remote *remote, grpc_slice instance,
-              const afar_call_options *options, afar_error *err)
+fill_metadata(afar__outgoing *out, const afar__remote *remote, const afar_call_options *options,
+              afar_error *err)
 {
     const afar_metadata *given = options ? options->metadata : NULL;
-    bool checked = out->again || GRPC_SLICE_LENGTH(instance) > 0;
-    size_t count = (checked ? 3 : 2) + (given ? given->count : 0) + inherit(out, given, false);
+    size_t count = 2 + (given ? given->count : 0) + inherit(out, given, false);
 
     if (given) {
         afar_code code = afar_metadata_check(given, err);
@@ -128,25 +126,7 @@ fill_metadata(afar__outgoing *out, const afar__remote *remote, grpc_slice instan
     inherit(out, given, true);
     if (afar_call_current())
         add_chain(out, afar_call_current());
-    if (GRPC_SLICE_LENGTH(instance) > 0)
-        add_slice(out, AFAR__INSTANCE_KEY, grpc_slice_ref(instance));
     return AFAR_OK;
-}
-
-void
-afar__outgoing_expect(afar__outgoing *out, grpc_slice instance)
-{
-    size_t last = out->metadata_count - 1;
-
-    if (out->metadata_count > 0 &&
-        grpc_slice_str_cmp(out->metadata[last].key, AFAR__INSTANCE_KEY) == 0) {
-        grpc_slice_unref(out->metadata[last].value);
-        out->metadata_count = last;
-    }
-    if (GRPC_SLICE_LENGTH(instance) > 0)
-        add_slice(out, AFAR__INSTANCE_KEY, instance);
-    else
-        grpc_slice_unref(instance);
 }
 
 static void
@@ -162,25 +142,30 @@ clear_sent(afar__outgoing *out)
     out->metadata = NULL;
 }
 
-/* Where the call goes, and who is expected there. */
-static afar_code
-find_place(afar__outgoing *out, const afar__remote *remote, const afar__request *request,
-           afar_call *parent, grpc_slice *ret_instance, afar_error *err)
-{
-    if (remote->goal)
-        return afar__again_open(remote->goal, out, request, parent, ret_instance, err);
-    out->link = afar__link_ref(remote->link);
-    *ret_instance = remote->instance;
-    return AFAR_OK;
-}
-
 /* What a call has before it starts. */
 static void
 drop(afar__outgoing *out)
 {
     clear_sent(out);
-    afar__again_close(out->again);
     afar__link_unref(out->link);
+}
+
+static void
+cancel_from_parent(afar__child *child)
+{
+    grpc_call_cancel(((afar__outgoing *)((char *)child - offsetof(afar__outgoing, child)))->call,
+                     NULL);
+}
+
+/* It is cancelled with that call, and when it ends, perhaps now. */
+static void
+belong_to(afar__outgoing *out, afar_call *parent)
+{
+    afar__call_ref(parent);
+    out->parent = parent;
+    out->child.cancel = cancel_from_parent;
+    if (!afar__call_adopt(parent, &out->child))
+        grpc_call_cancel(out->call, NULL);
 }
 
 afar_code
@@ -188,8 +173,6 @@ afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar__reque
                     afar_error *err)
 {
     afar_call *current = afar_call_current();
-    afar_call *parent = request->how != AFAR__START_DETACHED ? current : NULL;
-    grpc_slice instance;
     afar_code code;
 
     memset(out, 0, sizeof *out);
@@ -197,17 +180,13 @@ afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar__reque
     out->deadline = request->deadline.ns;
     if (current && afar_call_deadline(current).ns < out->deadline)
         out->deadline = afar_call_deadline(current).ns;
-    if (request->options && request->options->wait_for_ready && !remote->goal)
+    if (request->options && request->options->wait_for_ready)
         out->flags = GRPC_INITIAL_METADATA_WAIT_FOR_READY |
                      GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET;
-    code = find_place(out, remote, request, parent, &instance, err);
-    if (code)
-        return code;
-    code = fill_metadata(out, remote, instance, request->options, err);
-    if (remote->goal)
-        grpc_slice_unref(instance);
+    out->link = afar__link_ref(remote->link);
+    code = fill_metadata(out, remote, request->options, err);
     if (!code)
-        code = afar__link_call(out->link, out, parent ? afar__incoming_parent(parent) : NULL, err);
+        code = afar__link_call(out->link, out, err);
     if (code) {
         drop(out);
         return code;
@@ -216,16 +195,15 @@ afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar__reque
     out->text = grpc_empty_slice();
     grpc_metadata_array_init(&out->initial);
     grpc_metadata_array_init(&out->trailing);
+    if (current && request->how != AFAR__START_DETACHED)
+        belong_to(out, current);
     return AFAR_OK;
 }
 
 void
 afar__outgoing_cancel(afar__outgoing *out)
 {
-    if (out->again)
-        afar__again_cancel(out);
-    else
-        grpc_call_cancel(out->call, NULL);
+    grpc_call_cancel(out->call, NULL);
 }
 
 grpc_op
@@ -351,11 +329,7 @@ afar__outgoing_result(afar__outgoing *out, afar_error *err)
 {
     if (out->status == GRPC_STATUS_OK)
         return AFAR_OK;
-    if (!out->again || !out->again->seek.error.code)
-        return fill_error(out, err);
-    if (err)
-        afar_error_copy(err, &out->again->seek.error);
-    return out->again->seek.error.code;
+    return fill_error(out, err);
 }
 
 static const afar_metadata *
@@ -393,19 +367,6 @@ clear_received(afar__outgoing *out)
     grpc_slice_unref(out->text);
     gpr_free((void *)out->error_string);
     afar__arena_free(out->arena);
-}
-
-void
-afar__outgoing_renew(afar__outgoing *out)
-{
-    clear_received(out);
-    grpc_metadata_array_init(&out->initial);
-    grpc_metadata_array_init(&out->trailing);
-    out->text = grpc_empty_slice();
-    out->error_string = NULL;
-    out->status = GRPC_STATUS_OK;
-    out->arena = NULL;
-    out->viewed[0] = out->viewed[1] = false;
 }
 
 void

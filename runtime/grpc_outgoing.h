@@ -4,7 +4,7 @@
 /* What unary calls and streams share on the calling side: the call in the core,
  * the metadata that goes out, the status that comes in. */
 
-#include "runtime/grpc_again.h"
+#include "runtime/call.h"
 #include "runtime/grpc_common.h"
 #include "runtime/link.h"
 #include "runtime/object.h"
@@ -12,13 +12,12 @@
 /* A reference to an object at the other end of a link. */
 typedef struct afar__remote {
     afar_object object;
-    afar__link *link;    /* NULL: where `goal` says */
-    grpc_slice name;     /* empty: the default object */
-    grpc_slice instance; /* expected at the other end; empty: any */
-    afar_object *keep;   /* what calls keep alive; NULL: nothing (link.h) */
-    afar__goal *goal;    /* of a reference with a finder; else NULL */
+    afar__link *link;
+    grpc_slice name;   /* empty: the default object */
+    afar_object *keep; /* what calls keep alive; NULL: nothing (link.h) */
 } afar__remote;
 
+typedef struct afar__outgoing afar__outgoing;
 struct afar__outgoing {
     afar__link *link;
     const afar_method *method;
@@ -26,10 +25,11 @@ struct afar__outgoing {
     grpc_call *call;
     int64_t deadline;
     afar__outgoing *next, **place; /* among the link's calls; guarded by its lock */
-    afar__again *again;            /* of a call that may move (grpc_again.h); else NULL */
+    afar_call *parent;             /* whose end is its own, with a reference; or NULL */
+    afar__child child;
 
     grpc_metadata *metadata; /* what is sent: `few`, or allocated */
-    size_t metadata_count;   /* the instance, if there is one, is the last */
+    size_t metadata_count;
     grpc_metadata few[4];
     uint32_t flags; /* of SEND_INITIAL_METADATA */
 
@@ -52,16 +52,6 @@ afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar__reque
 void
 afar__outgoing_cancel(afar__outgoing *out);
 
-/* ---- of a call that moves ---- */
-
-/* Expects another instance from now on; takes the slice. */
-void
-afar__outgoing_expect(afar__outgoing *out, grpc_slice instance);
-
-/* Forgets what the last attempt received. */
-void
-afar__outgoing_renew(afar__outgoing *out);
-
 /* ---- on its way ---- */
 
 /* The ops every call begins and ends with. */
@@ -72,7 +62,7 @@ afar__outgoing_receive_metadata(afar__outgoing *out);
 grpc_op
 afar__outgoing_receive_status(afar__outgoing *out);
 
-/* After the status came: AFAR_OK, or fills err; the error of its seek if that has one. */
+/* After the status came: AFAR_OK, or fills err. */
 afar_code
 afar__outgoing_result(afar__outgoing *out, afar_error *err);
 
@@ -86,8 +76,7 @@ afar__outgoing_initial(afar__outgoing *out);
 const afar_metadata *
 afar__outgoing_trailing(afar__outgoing *out);
 
-/* The call has ended: it does not count on its link any more.  One that could not
- * move does not already. */
+/* The call has ended: it does not count on its link any more, nor belong to another call. */
 void
 afar__outgoing_ended(afar__outgoing *out);
 
@@ -111,12 +100,7 @@ bool
 afar__link_broken(const afar__link *link);
 
 afar_code
-afar__link_call(afar__link *link, afar__outgoing *out, grpc_call *parent, afar_error *err);
-
-/* Makes another call of the core for `out`, on this or that link, without ever leaving both
- * uncounted.  When it fails the old call is kept, and does not count any more. */
-afar_code
-afar__link_move(afar__link *link, afar__outgoing *out, grpc_call *parent, afar_error *err);
+afar__link_call(afar__link *link, afar__outgoing *out, afar_error *err);
 
 /* ---- the two kinds of call (object.h) ---- */
 

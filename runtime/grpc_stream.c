@@ -126,8 +126,6 @@ status_came(afar__tag *tag, bool ok)
     stream->over = true;
     pthread_mutex_unlock(&stream->pipe.lock);
     afar__pipe_end(&stream->pipe);
-    if (stream->out.again)
-        afar__again_note(&stream->out);
     afar__outgoing_ended(&stream->out);
     unref_tag(&stream->pipe);
 }
@@ -387,7 +385,6 @@ afar__stream_start(afar_object *object, const afar__request *request, afar_strea
                    afar_error *err)
 {
     struct stream *stream = calloc(1, sizeof *stream);
-    afar__goal *goal = ((afar__remote *)object)->goal;
     afar_code code;
 
     if (!stream)
@@ -398,8 +395,6 @@ afar__stream_start(afar_object *object, const afar__request *request, afar_strea
         free(stream);
         return code;
     }
-    if (goal)
-        code = afar__goal_ready(goal, request, err);
     if (!code)
         code = afar__outgoing_open(&stream->out, (afar__remote *)object, request, err);
     if (!code) {

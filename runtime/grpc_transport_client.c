@@ -72,7 +72,7 @@ start_locked(afar__carrier *carrier)
     struct outbound *outbound = outbound_of(carrier);
     grpc_op op;
 
-    if (afar__link_call(outbound->out.link, &outbound->out, NULL, &carrier->why)) {
+    if (afar__link_call(outbound->out.link, &outbound->out, &carrier->why)) {
         afar__core_post(&carrier->end_tag, false);
         return;
     }

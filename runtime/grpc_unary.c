@@ -1,11 +1,7 @@
 /* Unary calls from the calling side: a future over one batch of the core.
  *
  * The batch holds the whole call, so there is one event: the answer.  It is noted
- * by whoever polls; the reply is decoded by the thread that takes it.
- *
- * On a reference with a finder a call may have several attempts, one after the other
- * (grpc_again.h).  The core empties the buffer that it sends, so such a call keeps its
- * request and sends copies, which share the bytes. */
+ * by whoever polls; the reply is decoded by the thread that takes it. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +17,6 @@ struct unary {
     afar__tag tag;
     afar__outgoing out;
     grpc_byte_buffer request;
-    grpc_byte_buffer *copy; /* of the request, for one attempt; NULL without a finder */
     grpc_byte_buffer *reply;
 };
 
@@ -29,12 +24,6 @@ static struct unary *
 unary_of(afar_future *future)
 {
     return (struct unary *)future;
-}
-
-static struct unary *
-unary_of_outgoing(afar__outgoing *out)
-{
-    return (struct unary *)((char *)out - offsetof(struct unary, out));
 }
 
 static void
@@ -45,16 +34,8 @@ answered(afar__tag *tag, bool ok)
     /* Without a status (the batch was refused) the call failed here. */
     if (!ok && unary->out.status == GRPC_STATUS_OK)
         unary->out.status = GRPC_STATUS_INTERNAL;
-    if (unary->out.again && afar__again_try(&unary->out))
-        return;
     afar__outgoing_ended(&unary->out);
     afar__future_fulfil(&unary->future);
-}
-
-static void
-over(afar__outgoing *out)
-{
-    afar__future_fulfil(&unary_of_outgoing(out)->future);
 }
 
 static afar_code
@@ -101,8 +82,6 @@ free_unary(afar_future *future)
     struct unary *unary = unary_of(future);
 
     afar__grpc_packed_clear(&unary->request);
-    if (unary->copy)
-        grpc_byte_buffer_destroy(unary->copy);
     if (unary->reply)
         grpc_byte_buffer_destroy(unary->reply);
     afar__outgoing_close(&unary->out);
@@ -119,43 +98,13 @@ start_batch(struct unary *unary)
     memset(batch, 0, sizeof batch);
     batch[0] = afar__outgoing_send_metadata(&unary->out);
     batch[1].op = GRPC_OP_SEND_MESSAGE;
-    batch[1].data.send_message.send_message = unary->copy ? unary->copy : &unary->request;
+    batch[1].data.send_message.send_message = &unary->request;
     batch[2].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
     batch[3] = afar__outgoing_receive_metadata(&unary->out);
     batch[4].op = GRPC_OP_RECV_MESSAGE;
     batch[4].data.recv_message.recv_message = &unary->reply;
     batch[5] = afar__outgoing_receive_status(&unary->out);
     afar__grpc_start(unary->out.call, batch, 6, &unary->tag);
-}
-
-/* An attempt of a call that may have several. */
-static void
-attempt(afar__outgoing *out)
-{
-    struct unary *unary = unary_of_outgoing(out);
-
-    if (unary->copy)
-        grpc_byte_buffer_destroy(unary->copy);
-    if (unary->reply)
-        grpc_byte_buffer_destroy(unary->reply);
-    unary->copy = grpc_byte_buffer_copy(&unary->request);
-    unary->reply = NULL;
-    start_batch(unary);
-}
-
-static void
-start(struct unary *unary)
-{
-    afar__again *again = unary->out.again;
-
-    if (!again) {
-        start_batch(unary);
-        return;
-    }
-    again->start = attempt;
-    again->over = over;
-    if (!afar__again_hold(&unary->out))
-        attempt(&unary->out);
 }
 
 afar_code
@@ -185,10 +134,9 @@ afar__unary_start(afar_object *object, const afar__request *request, afar_future
     afar__future_init(&unary->future, &ops, request->method);
     unary->tag.done = answered;
     unary->reply = NULL;
-    unary->copy = NULL;
     afar__grpc_pack(request->message, &unary->request);
     unary->future.background = background;
-    start(unary);
+    start_batch(unary);
     *ret_future = &unary->future;
     return AFAR_OK;
 }

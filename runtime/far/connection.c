@@ -372,6 +372,27 @@ sent(void *arg)
     pthread_mutex_unlock(&connection->lock);
 }
 
+/* Lets the lock go in between. */
+static void
+tell_owner_locked(afar__connection *connection)
+{
+    if (!connection->gone || connection->serving > 0 || connection->told)
+        return;
+    connection->told = true;
+    pthread_mutex_unlock(&connection->lock);
+    if (connection->on_over)
+        connection->on_over(connection->over_arg, connection);
+    pthread_mutex_lock(&connection->lock);
+    afar__waiters_wake(&connection->waiters);
+}
+
+void
+afar__connection_served_locked(afar__connection *connection)
+{
+    connection->serving--;
+    tell_owner_locked(connection);
+}
+
 static void
 transport_over(void *arg, const afar_error *why)
 {
@@ -395,11 +416,7 @@ transport_over(void *arg, const afar_error *why)
     timed = connection->timed && afar__timer_clear(&connection->timer);
     if (timed)
         connection->timed = false;
-    pthread_mutex_unlock(&connection->lock);
-    if (connection->on_over)
-        connection->on_over(connection->over_arg, connection);
-    pthread_mutex_lock(&connection->lock);
-    afar__waiters_wake(&connection->waiters);
+    tell_owner_locked(connection);
     pthread_mutex_unlock(&connection->lock);
     if (timed)
         afar__connection_unref(connection);
@@ -473,7 +490,7 @@ void
 afar__connection_wait_over(afar__connection *connection)
 {
     pthread_mutex_lock(&connection->lock);
-    while (!connection->gone) {
+    while (!connection->told) {
         afar__waiter waiter;
 
         afar__waiters_add(&connection->waiters, &waiter);

@@ -24,7 +24,8 @@ typedef struct afar__connection_options {
     const char *address; /* of the peer, as people write it; copied */
     afar__find_fn find;  /* what the peer can call by name; NULL: nothing */
     void *find_arg;
-    /* Told once, when it is over; may drop references, and must not wait. */
+    /* Told once, when it is over and no call is served any more; may drop references, and must
+     * not wait. */
     void (*over)(void *arg, afar__connection *connection);
     void *over_arg;
 } afar__connection_options;
@@ -50,7 +51,7 @@ afar__connection_close(afar__connection *connection, int64_t deadline);
 void
 afar__connection_cancel(afar__connection *connection);
 
-/* Waits until it is over: where waiting is allowed. */
+/* Waits until it is over and no handler runs for it: where waiting is allowed. */
 void
 afar__connection_wait_over(afar__connection *connection);
 

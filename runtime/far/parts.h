@@ -43,13 +43,15 @@ struct afar__connection {
     bool writing;   /* a batch is on its way */
     bool corked;    /* `flush` will send */
     bool held;      /* nothing was asked for: too much waits to be sent */
+    bool told;      /* its owner was, that it is over */
     bool brought;   /* the batch that is read brought calls */
     afar_error why; /* it ended, or could not begin */
 
     afar__question *questions; /* all that were sent or wait to be */
     afar__question *waiting, **last_waiting;
     afar__question *failed; /* could not be sent: to be told */
-    afar__served *served;   /* whose handlers have not finished */
+    afar__served *served;   /* not answered yet */
+    size_t serving;         /* calls of which something is left */
     afar__served *spare;
     unsigned spare_count;
 
@@ -59,13 +61,17 @@ struct afar__connection {
     int64_t earliest; /* of the deadlines of all calls, or before */
     int64_t limit;    /* of closing in order */
     afar__task flush;
-    afar__waiters waiters; /* for `opened` and `gone` */
+    afar__waiters waiters; /* for `opened` and `told` */
 };
 
 /* Whoever has changed something under the lock: acts on what came of it, and sends.  Lets the
  * lock go in between; it is held again when this returns. */
 void
 afar__connection_pump_locked(afar__connection *connection);
+
+/* Nothing is left of a call that was served: the last one may end the connection. */
+void
+afar__connection_served_locked(afar__connection *connection);
 
 /* Looks at the deadlines at that time at the latest. */
 void

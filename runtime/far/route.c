@@ -268,6 +268,7 @@ afar__attempts_init(afar__attempts *attempts, const afar__way *way, afar__questi
     attempts->route = way->route;
     attempts->failed = failed;
     attempts->waits = false;
+    memset(&attempts->timer, 0, sizeof attempts->timer);
     atomic_init(&attempts->cancelled, false);
     if (!way->route)
         return;

@@ -92,6 +92,7 @@ set_up(afar__served *served, afar__connection *connection, const afar__session_e
     if (served->next)
         served->next->link = &served->next;
     connection->served = served;
+    connection->serving++;
     afar__session_set_user(connection->session, served->id, served);
     if (event->deadline != AFAR_FOREVER.ns)
         afar__connection_watch_locked(connection, event->deadline);
@@ -119,6 +120,7 @@ free_call(afar_call *call)
         connection->spare = served;
         connection->spare_count++;
     }
+    afar__connection_served_locked(connection);
     pthread_mutex_unlock(&connection->lock);
     if (!keep)
         free_served(served);
