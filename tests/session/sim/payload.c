@@ -167,7 +167,7 @@ reference_arrived(struct sim_node *node, const afar__session_reference *referenc
         sim_wrong(world, "object %s has another address", interface);
     if (kind == AFAR__SESSION_OURS && reference->object != object)
         sim_wrong(world, "object %s came home as another", interface);
-    if (kind == AFAR__SESSION_THEIRS)
+    if (kind == AFAR__SESSION_THEIRS && object)
         import_arrived(node, reference, object);
 }
 
