@@ -265,16 +265,20 @@ static void
 send_locked(afar__connection *connection)
 {
     afar__transport *transport = connection->transport;
+    bool wanted;
     uint8_t *data;
     size_t length;
 
     if (connection->writing || connection->gone || (connection->corked && !connection->over))
         return;
+    wanted = afar__session_wants_write(connection->session);
     if (afar__session_take(connection->session, afar__now(), &data, &length)) {
         connection->writing = true;
         pthread_mutex_unlock(&connection->lock);
         transport->ops->send(transport, data, length);
         pthread_mutex_lock(&connection->lock);
+    } else if (wanted) {
+        connection->again = true; /* memory is out, which ended the session */
     } else if (connection->over && !connection->shut) {
         shut_locked(connection);
     }
@@ -350,7 +354,7 @@ received(void *arg, const uint8_t *data, size_t length)
     if (connection->corked && connection->brought && !connection->over) {
         afar__connection_ref(connection);
         pthread_mutex_unlock(&connection->lock);
-        afar__engine_run(&connection->flush);
+        afar__engine_run_last(&connection->flush);
         return;
     }
     connection->corked = false;
