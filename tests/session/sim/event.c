@@ -128,7 +128,8 @@ on_item(struct sim_node *node, const afar__session_event *event)
 {
     struct sim_call *call = event->user;
     bool to_caller = call->caller == node->index;
-    bool over = to_caller ? call->returned : call->replied || call->told_ended;
+    bool over = to_caller ? call->returned || call->cancelled || call->finished
+                          : call->replied || call->told_ended || call->told_cancelled;
 
     withhold(node, event, true);
     if (event->ours != to_caller || over)
