@@ -11,6 +11,7 @@
 
 #define DEFAULT_MAX_BYTES ((size_t)4 << 20)
 #define DEFAULT_MAX_DEPTH 100
+#define DEFAULT_DEAD_MS 30000
 
 static const char *const default_travels[] = { "traceparent", "tracestate", "baggage", NULL };
 
@@ -39,15 +40,39 @@ copy_travels(afar_node *node, const char *const *keys)
     return node->travels != NULL;
 }
 
+/* A peer that is asked must have time to answer. */
+static afar_code
+set_patience(afar_node *node, const afar_node_options *options, afar_error *err)
+{
+    unsigned idle = options ? options->session_idle_ms : 0;
+    unsigned dead = options ? options->session_dead_ms : 0;
+
+    dead = dead ? dead : DEFAULT_DEAD_MS;
+    idle = idle ? idle : (dead + 2) / 3;
+
+    if (idle >= dead)
+        return afar_fail(err, AFAR_INVALID_ARGUMENT,
+                         "session_idle_ms is %u, not less than the %u of session_dead_ms", idle,
+                         dead);
+    node->session_idle_ms = idle;
+    node->session_dead_ms = dead;
+    return AFAR_OK;
+}
+
 static afar_code
 set_up(afar_node *node, const afar_node_options *options, afar_error *err)
 {
+    afar_code code;
+
     if (options)
         node->limits = options->limits;
     if (node->limits.max_bytes == 0)
         node->limits.max_bytes = DEFAULT_MAX_BYTES;
     if (node->limits.max_depth == 0)
         node->limits.max_depth = DEFAULT_MAX_DEPTH;
+    code = set_patience(node, options, err);
+    if (code)
+        return code;
     if (!copy_travels(node, options && options->travels ? options->travels : default_travels))
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a node");
     if (getrandom(node->instance, sizeof node->instance, 0) != sizeof node->instance)

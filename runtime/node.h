@@ -12,6 +12,7 @@ struct afar_node {
     atomic_uint refs;
     afar_message_limits limits; /* every member set */
     char **travels;             /* ends with NULL */
+    unsigned session_idle_ms, session_dead_ms;
     uint8_t instance[16];
 };
 

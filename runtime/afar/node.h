@@ -32,11 +32,18 @@ typedef struct afar_node_options {
     afar_message_limits limits;    /* for every message received through this node */
     const char *const *travels;    /* keys of metadata that nested calls inherit; ends
                                       with NULL.  NULL: traceparent, tracestate, baggage */
+    unsigned session_idle_ms;      /* a peer of a session of which nothing came for so
+                                      long is asked whether it is there; 0: a third of
+                                      session_dead_ms */
+    unsigned session_dead_ms;      /* a session ends when nothing came for so long, and
+                                      its calls end with UNAVAILABLE; 0: 30,000 */
 } afar_node_options;
 
-#define AFAR_NODE_OPTIONS_INIT { sizeof(afar_node_options), AFAR_MESSAGE_LIMITS_INIT, NULL }
+#define AFAR_NODE_OPTIONS_INIT \
+    { sizeof(afar_node_options), AFAR_MESSAGE_LIMITS_INIT, NULL, 0, 0 }
 
-/* Opens a node.  options may be NULL. */
+/* Opens a node.  options may be NULL.  INVALID_ARGUMENT when session_idle_ms is not less
+ * than session_dead_ms. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_node_open(const afar_node_options *options, afar_node **ret_node, afar_error *err);
 

@@ -26,6 +26,7 @@
 #define MOST_UNSENT ((size_t)4 << 20) /* bytes that wait to be sent, then the peer is not read */
 #define OPEN_TIME (20 * AFAR__SECOND) /* for the peer's Hello */
 #define CLOSE_TIME (2 * AFAR__SECOND) /* for the transport, after the session is over */
+#define LAST_TIME (20 * AFAR__SECOND) /* for the last replies, after both sides closed in order */
 
 /* ---- life ---- */
 
@@ -108,7 +109,8 @@ least(int64_t a, int64_t b)
 static int64_t
 look_at_clock_locked(afar__connection *connection, int64_t now)
 {
-    int64_t next = afar__session_tick(connection->session, now);
+    int64_t next =
+        connection->opened ? afar__session_tick(connection->session, now) : AFAR__NEVER;
 
     if (now >= connection->earliest) {
         /* What comes meanwhile lowers it again. */
@@ -154,6 +156,7 @@ opened(afar__connection *connection)
     connection->opened = true;
     if (connection->limit != AFAR__NEVER && !connection->closing)
         connection->limit = AFAR__NEVER;
+    set_timer_locked(connection, afar__session_tick(connection->session, afar__now()));
     afar__questions_send_locked(connection);
     afar__waiters_wake(&connection->waiters);
     pthread_mutex_unlock(&connection->lock);
@@ -174,8 +177,12 @@ closing(afar__connection *connection, const char *text)
 static void
 over(afar__connection *connection, const afar__session_event *event)
 {
+    bool in_order = event->reason == AFAR__SESSION_NONE;
+
     pthread_mutex_lock(&connection->lock);
     connection->over = connection->closing = true;
+    connection->limit = afar__now() + (in_order ? LAST_TIME : CLOSE_TIME);
+    set_timer_locked(connection, connection->limit);
     if (!connection->why.code) {
         afar_code code =
             event->reason == AFAR__SESSION_VERSION ? AFAR_FAILED_PRECONDITION : AFAR_UNAVAILABLE;
@@ -515,6 +522,8 @@ open_session(const afar_node *node)
 
     options.limits.message_bytes =
         node->limits.max_bytes > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)node->limits.max_bytes;
+    options.limits.idle_ms = node->session_idle_ms;
+    options.limits.dead_ms = node->session_dead_ms;
     memcpy(options.instance, node->instance, sizeof options.instance);
     return afar__session_open(&options);
 }

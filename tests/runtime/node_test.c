@@ -61,6 +61,32 @@ TEST(options_of_another_size)
     afar_error_clear(&err);
 }
 
+TEST(patience_with_silent_peers)
+{
+    afar_node_options options = AFAR_NODE_OPTIONS_INIT;
+    afar_error err = AFAR_ERROR_INIT;
+    afar_node *node = NULL;
+
+    CHECK_OK(afar_node_open(&options, &node, &err));
+    CHECK_INT(node->session_idle_ms, 10000);
+    CHECK_INT(node->session_dead_ms, 30000);
+    afar_node_close(node);
+    options.session_dead_ms = 100;
+    CHECK_OK(afar_node_open(&options, &node, &err));
+    CHECK_INT(node->session_idle_ms, 34);
+    CHECK_INT(node->session_dead_ms, 100);
+    afar_node_close(node);
+    node = NULL;
+    options.session_idle_ms = 100;
+    CHECK_FAILS(afar_node_open(&options, &node, &err), AFAR_INVALID_ARGUMENT);
+    CHECK_STR(err.message, "session_idle_ms is 100, not less than the 100 of session_dead_ms");
+    options.session_idle_ms = 0;
+    options.session_dead_ms = 1;
+    CHECK_FAILS(afar_node_open(&options, &node, &err), AFAR_INVALID_ARGUMENT);
+    CHECK(!node);
+    afar_error_clear(&err);
+}
+
 TEST(each_node_is_known_by_itself)
 {
     static const uint8_t zeros[16];
