@@ -245,15 +245,6 @@ afar__call_refuse(afar_call *call)
 }
 
 void
-afar__call_refuse_deadlock(afar_call *call)
-{
-    afar_call_fail(call, AFAR_DEADLOCK,
-                   "%s: the object waits in a call that this one descends from",
-                   call->method->path);
-    afar__call_refuse(call);
-}
-
-void
 afar__call_returned(afar_call *call, afar_code code)
 {
     bool conclude_now;

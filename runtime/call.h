@@ -130,8 +130,4 @@ afar__call_returned(afar_call *call, afar_code code);
 void
 afar__call_refuse(afar_call *call);
 
-/* The same, since the object waits for it. */
-void
-afar__call_refuse_deadlock(afar_call *call);
-
 #endif

@@ -83,7 +83,7 @@ afar__host_deliver(afar_call *call)
         afar__call_refuse(call);
         break;
     case AFAR__TURN_DEADLOCK:
-        afar__call_refuse_deadlock(call);
+        afar__call_refuse(call);
         break;
     }
     afar__call_unref(call);

@@ -75,22 +75,24 @@ unqueue_locked(afar__turns *turns, afar_call **place)
 
 /* ---- who may have it ---- */
 
-static bool
-descends(const afar_call *call, const afar_call *from)
+/* How many calls up the one is that this call descends from: 1 is the call in whose handler it
+ * was made.  0: it does not descend from it. */
+static unsigned
+steps_up(const afar_call *call, const afar_call *from)
 {
     uint64_t id = afar__call_id_if_any(from);
 
     for (unsigned i = 0; id != 0 && i < call->chain_length; i++)
         if (call->chain[i] == id)
-            return true;
-    return false;
+            return call->chain_length - i;
+    return 0;
 }
 
 /* Whether the holder waits for this call. */
 static bool
 waited_for_locked(const afar__turns *turns, const afar_call *call)
 {
-    return turns->holder && turns->holder->waits > 0 && descends(call, turns->holder);
+    return turns->holder && turns->holder->waits > 0 && steps_up(call, turns->holder) > 0;
 }
 
 static void
@@ -134,6 +136,22 @@ rouse_locked(afar_call *next)
     return NULL;
 }
 
+/* The call would wait for the holder, which waits for it.  Only while the lock is held does the
+ * holder stay; it is told of by what is known of it here. */
+static void
+fail_locked(const afar__turns *turns, afar_call *call)
+{
+    const afar_call *waiting = turns->holder;
+    const char *name = waiting->object_name;
+    unsigned steps = steps_up(call, waiting);
+
+    afar_call_fail(call, AFAR_DEADLOCK,
+                   "%s: deadlock: this call descends from %s%s%.60s%s (%u call%s up), which waits "
+                   "in the same object; make the object AFAR_REENTRANT",
+                   call->method->path, waiting->method->path, name && *name ? " of \"" : "",
+                   name ? name : "", name && *name ? "\"" : "", steps, steps == 1 ? "" : "s");
+}
+
 afar__turn
 afar__turn_ask(afar__turns *turns, afar_call *call)
 {
@@ -144,6 +162,7 @@ afar__turn_ask(afar__turns *turns, afar_call *call)
     pthread_mutex_lock(&turns->lock);
     if (waited_for_locked(turns, call) && !turns->reentrant) {
         turn = AFAR__TURN_DEADLOCK;
+        fail_locked(turns, call);
     } else if (!turns->holder || waited_for_locked(turns, call)) {
         take_locked(turns, call);
     } else if (turns->queued >= turns->limit) {
@@ -226,7 +245,7 @@ afar__turn_resume(afar__turns *turns, afar_call *call)
     pthread_mutex_unlock(&turns->lock);
 }
 
-/* The calls of a serial object that the holder would now wait for. */
+/* The calls of a serial object that the holder would now wait for; their errors are set. */
 static afar_call *
 deadlocked_locked(afar__turns *turns)
 {
@@ -236,6 +255,7 @@ deadlocked_locked(afar__turns *turns)
         if (waited_for_locked(turns, *place) && !(*place)->turn_waiters.first) {
             afar_call *call = unqueue_locked(turns, place);
 
+            fail_locked(turns, call);
             call->next_turn = found;
             found = call;
         } else {
@@ -263,7 +283,7 @@ afar__turn_wait(afar__turns *turns, afar_call *call)
         afar__engine_run(run);
     for (; refused; refused = next) {
         next = refused->next_turn;
-        afar__call_refuse_deadlock(refused);
+        afar__call_refuse(refused);
     }
 }
 

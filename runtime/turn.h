@@ -30,7 +30,7 @@ typedef enum afar__turn {
     AFAR__TURN_NOW,     /* run it */
     AFAR__TURN_LATER,   /* it queues: its task is run when its turn comes */
     AFAR__TURN_FULL,    /* too many queue */
-    AFAR__TURN_DEADLOCK /* it would wait for a call that waits for it */
+    AFAR__TURN_DEADLOCK /* it would wait for a call that waits for it: its error says for which */
 } afar__turn;
 
 /* A call that has come asks for its turn. */

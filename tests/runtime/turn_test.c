@@ -25,6 +25,7 @@ struct fake {
     afar_call call;
     atomic_int runs;    /* its task was run: it has the turn */
     atomic_int refused; /* with that code */
+    char why[sizeof(((afar_error *)0)->message)];
 };
 
 static void
@@ -39,7 +40,10 @@ run_fake(afar__task *task)
 static void
 finish(afar_call *call)
 {
-    atomic_store(&((struct fake *)call)->refused, (int)call->error.code);
+    struct fake *fake = (struct fake *)call;
+
+    strcpy(fake->why, call->error.message);
+    atomic_store(&fake->refused, (int)call->error.code);
 }
 
 static void
@@ -50,6 +54,7 @@ free_call(afar_call *call)
 
 static const afar__call_ops ops = { .finish = finish, .free = free_call };
 static const afar_method method = { .name = "Ask", .path = "/test.Fake/Ask" };
+static const afar_method join = { .name = "Join", .path = "/test.Fake/Join" };
 
 /* A call that descends from `parent`, if that is not NULL. */
 static void
@@ -197,6 +202,65 @@ TEST(a_serial_object_refuses_what_its_call_waits_for)
     afar__turn_leave(&turns, &other.call, false);
     drop(&outer);
     drop(&other);
+    afar__turns_clear(&turns);
+    afar__engine_release();
+}
+
+/* What a refused call is told: which call waits, of which object, and how far up it is. */
+TEST(a_deadlock_names_the_call_that_waits)
+{
+    struct fake outer, middle, inner, late;
+    afar__turns turns;
+
+    hold();
+    afar__turns_init(&turns, AFAR_SERIAL, 10);
+    make(&outer, NULL);
+    outer.call.method = &join;
+    make(&middle, &outer.call);
+    make(&inner, &outer.call);
+    inner.call.chain[inner.call.chain_length++] = afar__call_id(&middle.call);
+    make(&late, &outer.call);
+    CHECK_INT(afar__turn_ask(&turns, &outer.call), AFAR__TURN_NOW);
+    CHECK_INT(afar__turn_ask(&turns, &late.call), AFAR__TURN_LATER);
+    afar__turn_wait(&turns, &outer.call);
+    CHECK_INT(atomic_load(&late.refused), AFAR_DEADLOCK);
+    CHECK_STR(late.why, "/test.Fake/Ask: deadlock: this call descends from /test.Fake/Join (1 call "
+                        "up), which waits in the same object; make the object AFAR_REENTRANT");
+    outer.call.object_name = "lobby";
+    CHECK_INT(afar__turn_ask(&turns, &inner.call), AFAR__TURN_DEADLOCK);
+    CHECK_INT(inner.call.error.code, AFAR_DEADLOCK);
+    CHECK_STR(inner.call.error.message,
+              "/test.Fake/Ask: deadlock: this call descends from /test.Fake/Join of \"lobby\" (2 "
+              "calls up), which waits in the same object; make the object AFAR_REENTRANT");
+    afar__turn_go_on(&turns, &outer.call);
+    afar__turn_leave(&turns, &outer.call, false);
+    drop(&outer);
+    drop(&middle);
+    drop(&inner);
+    afar__turns_clear(&turns);
+    afar__engine_release();
+}
+
+/* The chain is full, and the call that waits is the oldest in it. */
+TEST(a_deadlock_at_the_far_end_of_a_chain)
+{
+    struct fake outer, inner;
+    afar__turns turns;
+
+    hold();
+    afar__turns_init(&turns, AFAR_SERIAL, 10);
+    make(&outer, NULL);
+    make(&inner, &outer.call);
+    while (inner.call.chain_length < AFAR__CHAIN)
+        inner.call.chain[inner.call.chain_length++] = 1;
+    CHECK_INT(afar__turn_ask(&turns, &outer.call), AFAR__TURN_NOW);
+    afar__turn_wait(&turns, &outer.call);
+    CHECK_INT(afar__turn_ask(&turns, &inner.call), AFAR__TURN_DEADLOCK);
+    CHECK(strstr(inner.call.error.message, "/test.Fake/Ask (16 calls up)"));
+    afar__turn_go_on(&turns, &outer.call);
+    afar__turn_leave(&turns, &outer.call, false);
+    drop(&outer);
+    drop(&inner);
     afar__turns_clear(&turns);
     afar__engine_release();
 }

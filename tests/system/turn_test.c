@@ -4,6 +4,8 @@
  * Labels: concurrent */
 
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "pair.h"
 
@@ -219,21 +221,66 @@ TEST(a_call_may_come_back_to_a_reentrant_object)
     test_probe_close(second);
 }
 
+/* Two calls away from where it started, which may be reached in any way. */
+static void
+come_back(test_probe *first)
+{
+    static const char why[] = "/test.Probe/Ask: deadlock: this call descends from /test.Probe/Ask";
+    Test__Packet request = TEST__PACKET__INIT, *reply = NULL;
+    afar_error err = AFAR_ERROR_INIT;
+
+    request.number = 2;
+    CHECK_FAILS(test_probe_ask(first, &request, soon(), &reply, &err), AFAR_DEADLOCK);
+    if (!strstr(err.message, why) || !strstr(err.message, "(2 calls up)"))
+        CHECK_STR(err.message, why);
+    CHECK_INT(asked(first, 1), 1); /* both are free again */
+    afar_error_clear(&err);
+}
+
 TEST(a_call_that_comes_back_to_a_serial_object_ends)
 {
     struct player left = { NULL }, right = { NULL };
     test_probe *first = make_probe(&playing, &left, AFAR_SERIAL);
     test_probe *second = make_probe(&playing, &right, AFAR_SERIAL);
-    Test__Packet request = TEST__PACKET__INIT, *reply = NULL;
-    afar_error err = AFAR_ERROR_INIT;
 
     left.other = second;
     right.other = first;
-    request.number = 2;
-    afar_code code = test_probe_ask(first, &request, afar_after_ms(300), &reply, &err);
-    CHECK(code == AFAR_DEADLOCK || code == AFAR_DEADLINE_EXCEEDED);
-    CHECK_INT(asked(first, 1), 1); /* both are free again */
+    come_back(first);
     test_probe_close(first);
     test_probe_close(second);
-    afar_error_clear(&err);
+}
+
+/* The same, where the second object knows the first by an address. */
+static void
+come_back_over(const char *transport, const char *scheme)
+{
+    struct player left = { NULL }, right = { NULL };
+    afar_error err = AFAR_ERROR_INIT;
+    struct pair pair;
+    char name[400];
+
+    pair_open(&pair, transport);
+    test_probe *first = make_probe(&playing, &left, AFAR_SERIAL);
+    test_probe *second = make_probe(&playing, &right, AFAR_SERIAL);
+    export_probe(pair.server, "first", first);
+    snprintf(name, sizeof name, "%s%s/first", scheme, afar_server_address(pair.server));
+    left.other = second;
+    CHECK_OK(test_probe_open(pair.client, name, soon(), &right.other, &err));
+    come_back(right.other);
+    test_probe_close(right.other);
+    test_probe_close(first);
+    test_probe_close(second);
+    pair_close(&pair);
+}
+
+TEST(a_call_that_comes_back_over_a_session_ends)
+{
+    come_back_over(TCP, "afar://");
+    come_back_over(UNIX, "");
+    come_back_over(INPROC, "");
+}
+
+TEST(a_call_that_comes_back_over_grpc_ends)
+{
+    come_back_over(TCP, "grpc://");
 }
