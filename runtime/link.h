@@ -12,6 +12,7 @@
 #include <afar/object.h>
 
 #include "runtime/address.h"
+#include "runtime/engine.h"
 #include "runtime/transport.h"
 
 typedef struct afar__link afar__link;
@@ -55,6 +56,9 @@ typedef struct afar__link_slot {
     pthread_mutex_t lock;
     bool shut;
     struct afar__connection *connection; /* with a reference */
+    struct afar__attempts *waiting; /* calls whose object is looked for, since they failed here */
+    unsigned going;                 /* those that have just been woken */
+    afar__waiters waiters;          /* for none to be left */
 } afar__link_slot;
 
 afar__link_slot *

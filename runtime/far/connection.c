@@ -109,8 +109,7 @@ least(int64_t a, int64_t b)
 static int64_t
 look_at_clock_locked(afar__connection *connection, int64_t now)
 {
-    int64_t next =
-        connection->opened ? afar__session_tick(connection->session, now) : AFAR__NEVER;
+    int64_t next = connection->opened ? afar__session_tick(connection->session, now) : AFAR__NEVER;
 
     if (now >= connection->earliest) {
         /* What comes meanwhile lowers it again. */

@@ -85,6 +85,7 @@ afar__link_session_shut(afar__link *link)
     slot->shut = true;
     connection = slot->connection ? afar__connection_ref(slot->connection) : NULL;
     pthread_mutex_unlock(&slot->lock);
+    afar__attempts_end(link);
     if (!connection)
         return;
     afar__connection_cancel(connection);

@@ -316,17 +316,103 @@ make_attempt(afar__attempts *attempts)
     afar__link_unref(link);
 }
 
+/* ---- those that wait because of one link ---- */
+
+/* Under the lock of the goal.  False if the client of the link was closed. */
+static bool
+join_locked(afar__attempts *attempts)
+{
+    afar__link *link = attempts->route->goal->place.link;
+    afar__link_slot *slot = afar__link_slot_of(link);
+    bool shut;
+
+    pthread_mutex_lock(&slot->lock);
+    shut = slot->shut;
+    if (!shut) {
+        attempts->link = afar__link_ref(link);
+        attempts->next = slot->waiting;
+        attempts->place = &slot->waiting;
+        if (attempts->next)
+            attempts->next->place = &attempts->next;
+        slot->waiting = attempts;
+    }
+    pthread_mutex_unlock(&slot->lock);
+    return !shut;
+}
+
+static void
+leave_locked(afar__attempts *attempts)
+{
+    afar__link_slot *slot = afar__link_slot_of(attempts->link);
+
+    pthread_mutex_lock(&slot->lock);
+    *attempts->place = attempts->next;
+    if (attempts->next)
+        attempts->next->place = attempts->place;
+    slot->going++;
+    pthread_mutex_unlock(&slot->lock);
+}
+
+static void
+gone(afar__link *link)
+{
+    afar__link_slot *slot = afar__link_slot_of(link);
+
+    pthread_mutex_lock(&slot->lock);
+    if (--slot->going == 0)
+        afar__waiters_wake(&slot->waiters);
+    pthread_mutex_unlock(&slot->lock);
+    afar__link_unref(link);
+}
+
+static void
+end_first_locked(afar__link_slot *slot)
+{
+    afar__attempts *first = slot->waiting;
+    afar__question *question = first->question;
+
+    question->ops->ref(question);
+    pthread_mutex_unlock(&slot->lock);
+    afar__attempts_cancel(first);
+    question->ops->unref(question);
+    pthread_mutex_lock(&slot->lock);
+}
+
+void
+afar__attempts_end(afar__link *link)
+{
+    afar__link_slot *slot = afar__link_slot_of(link);
+
+    pthread_mutex_lock(&slot->lock);
+    while (slot->waiting)
+        end_first_locked(slot);
+    while (slot->going > 0 && afar__engine_may_wait()) {
+        afar__waiter waiter;
+
+        afar__waiters_add(&slot->waiters, &waiter);
+        pthread_mutex_unlock(&slot->lock);
+        (void)afar__wait(&waiter, AFAR__NEVER);
+        pthread_mutex_lock(&slot->lock);
+        afar__waiters_remove(&waiter);
+    }
+    pthread_mutex_unlock(&slot->lock);
+}
+
+/* ---- waiting ---- */
+
 /* Goes on with one that has left its goal; the reference that it had while it waited goes. */
 static void
 go_on(afar__task *task)
 {
     afar__attempts *attempts = (afar__attempts *)((char *)task - offsetof(afar__attempts, task));
     afar__question *question = attempts->question;
+    afar__link *link = attempts->link;
 
     if (attempts->seek.verdict == AFAR__VERDICT_GO && !attempts->cancelled)
         make_attempt(attempts);
     else
         over(attempts);
+    gone(link);
     question->ops->unref(question);
     afar__engine_background_end();
 }
@@ -336,6 +422,7 @@ static void
 wake_locked(afar__attempts *attempts)
 {
     attempts->waits = false;
+    leave_locked(attempts);
     /* If it is ringing now it finds that nothing waits; the ring has its own reference. */
     if (afar__timer_clear(&attempts->timer))
         attempts->question->ops->unref(attempts->question);
@@ -379,6 +466,10 @@ wait_locked(afar__attempts *attempts)
 
     if (attempts->cancelled || afar__engine_background(NULL))
         return false;
+    if (!join_locked(attempts)) {
+        afar__engine_background_end();
+        return false;
+    }
     question->ops->ref(question);
     attempts->waits = true;
     attempts->seek.tell = tell;

@@ -84,6 +84,8 @@ struct afar__attempts {
     afar__timer timer;
     bool waits; /* with the seek; these are guarded by the lock of the goal */
     atomic_bool cancelled;
+    afar__link *link;              /* it waits since it failed there; with a reference */
+    afar__attempts *next, **place; /* among those; guarded by the lock of that link's slot */
 };
 
 void
@@ -92,6 +94,10 @@ afar__attempts_init(afar__attempts *attempts, const afar__way *way, afar__questi
 
 void
 afar__attempts_start(afar__attempts *attempts, const afar__way *way);
+
+/* The client of that link was closed: ends those that wait, and waits for that, where it may. */
+void
+afar__attempts_end(afar__link *link);
 
 /* The last attempt failed, with that error, which may change.  True: it will be made again,
  * or `failed` comes. */

@@ -188,6 +188,17 @@ static const afar__future_ops ops = { take, cancel, metadata, free_unary };
 
 /* ---- starting ---- */
 
+/* Nobody waits for it, but that it was not sent is known already. */
+static afar_code
+in_vain(const struct unary *unary, afar_error *err)
+{
+    if (!unary->error.code || unary->error.outcome != AFAR_OUTCOME_NOT_SENT)
+        return AFAR_OK;
+    if (err)
+        afar_error_copy(err, &unary->error);
+    return unary->error.code;
+}
+
 afar_code
 afar__far_start(afar_object *object, const afar__way *way, const afar__request *request,
                 afar_future **ret_future, afar_error *err)
@@ -215,8 +226,10 @@ afar__far_start(afar_object *object, const afar__way *way, const afar__request *
         afar__question_to_import(&unary->question, object, way->import);
     afar__attempts_start(&unary->attempts, way);
     if (request->how == AFAR__START_DETACHED) {
+        if (afar_future_done(&unary->future))
+            code = in_vain(unary, err);
         *ret_future = NULL;
         afar__future_unref(&unary->future);
     }
-    return AFAR_OK;
+    return code;
 }
