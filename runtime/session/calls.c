@@ -301,7 +301,7 @@ answer(afar__session *session, afar__call *call, afar_code code, afar__waiting *
     call->tell = (uint8_t)(call->tell & ~(unsigned)(AFAR__TELL_CANCELLED | AFAR__TELL_WRITABLE));
     call->send = 0;
     afar__held_drop(session, call);
-    if (code != AFAR_OK || call->cancelled)
+    if (call->cancelled)
         afar__flow_drop(session, call);
     if (waiting)
         afar__flow_append(session, call, waiting);

@@ -230,7 +230,7 @@ typedef struct afar__session_reply {
 } afar__session_reply;
 
 /* Answers a call of the peer: once for each CALLED.  Everything is copied.  Items of it that wait
- * for credit go first, unless the answer is a failure or was cancelled: then they are dropped.
+ * for credit go first, unless the call was cancelled: then they are dropped.
  * A reply that cannot be sent is replaced by a failure that says why, with the code that is
  * returned; the call is answered in any case. */
 afar_code
@@ -339,7 +339,7 @@ typedef struct afar__session_event {
     size_t reference_count;
 
     void *object;                /* RELEASED */
-    afar__session_reason reason; /* OVER */
+    afar__session_reason reason; /* OVER, RELEASED: why the session ended, if it has */
 } afar__session_event;
 
 /* Reads on until there is something to tell; false when there is nothing. */

@@ -11,8 +11,8 @@
 #include "check.h"
 #include "thing.afar.h"
 
-#define REPLY_BYTES 10000
-#define REPLIES 13 /* less than HTTP/2 takes unread, more than the client's pipe does */
+#define REPLY_BYTES 5000
+#define REPLIES 10 /* less than a window takes unread */
 
 static afar_deadline
 soon(void)

@@ -444,9 +444,11 @@ TEST(items_wait_for_credit_and_others_overtake_them)
     duo_close(duo);
 }
 
-TEST(a_return_comes_behind_its_items_and_a_failure_at_once)
+TEST(a_return_comes_behind_its_items_unless_it_was_cancelled)
 {
-    for (int fails = 0; fails < 2; fails++) {
+    /* It went well, it failed, it was cancelled. */
+    for (int how = 0; how < 3; how++) {
+        bool dropped = how == 2;
         afar__session_limits small = { .window_bytes = 1 };
         struct duo duo = duo_open(&small, NULL);
         afar__session_request request = core_request("");
@@ -462,15 +464,21 @@ TEST(a_return_comes_behind_its_items_and_a_failure_at_once)
         CHECK(core_carry(duo.b, duo.a));
         event = core_expect(duo.a, AFAR__SESSION_ITEM);
         core_expect_none(duo.a);
-        core_reply(duo.b, answer, fails ? AFAR_ABORTED : AFAR_OK);
-        CHECK_INT(afar__session_wants_write(duo.b), fails);
-        if (!fails) {
+        if (dropped) {
+            afar__session_cancel(duo.a, question);
+            CHECK(core_carry(duo.a, duo.b));
+            core_expect(duo.b, AFAR__SESSION_CANCELLED);
+            core_expect_none(duo.b);
+        }
+        core_reply(duo.b, answer, how == 0 ? AFAR_OK : AFAR_ABORTED);
+        CHECK_INT(afar__session_wants_write(duo.b), dropped);
+        if (!dropped) {
             afar__session_taken(duo.a, question, event.cost, true);
             CHECK(core_carry(duo.a, duo.b));
             core_expect_none(duo.b);
         }
         CHECK(core_carry(duo.b, duo.a));
-        if (!fails)
+        if (!dropped)
             core_expect(duo.a, AFAR__SESSION_ITEM);
         core_expect(duo.a, AFAR__SESSION_RETURNED);
         core_expect_none(duo.a);
