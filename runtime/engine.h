@@ -64,6 +64,12 @@ afar__engine_run_next(afar__task *task);
 void
 afar__engine_run_last(afar__task *task);
 
+/* Has whoever polls the core next run it, once there is nothing to be had there: for what is cheaper
+ * done once for many, and is not to wait for long.  Never user code.  False if nobody will look
+ * soon: then it is not queued. */
+bool
+afar__engine_when_idle(afar__task *task);
+
 /* Says that something can happen without anybody waiting for it (a server that
  * listens, a call that was started): a library thread then polls when no caller
  * does.  Counted; undone by afar__engine_background_end.  RESOURCE_EXHAUSTED if there

@@ -54,6 +54,7 @@ static atomic_uint epoch;
 static _Atomic(int64_t) window = 50 * AFAR__MICROSECOND;
 static atomic_uint in_vain; /* chances of a second look since one found an event */
 static _Atomic(int64_t) sleeps_until = AWAKE;
+static _Atomic(afar__task *) idle_tasks; /* the newest first */
 
 static void
 changed(void)
@@ -170,6 +171,47 @@ afar__lead_ring(void)
     return afar__timer_next() != AFAR__NEVER && ring_due(afar__now());
 }
 
+/* ---- what is done when there is nothing else ---- */
+
+/* Who goes to sleep looks at the list after it has said so, who adds to it looks at that
+ * afterwards: one of them sees the other. */
+bool
+afar__lead_when_idle(afar__task *task)
+{
+    if (atomic_load(&sleeps_until) != AWAKE)
+        return false;
+    task->next = atomic_load(&idle_tasks);
+    while (!atomic_compare_exchange_weak(&idle_tasks, &task->next, task))
+        continue;
+    if (atomic_load(&sleeps_until) != AWAKE)
+        afar__core_kick();
+    return true;
+}
+
+static bool
+run_idle(void)
+{
+    afar__task *newest, *oldest = NULL;
+
+    if (!atomic_load_explicit(&idle_tasks, memory_order_relaxed))
+        return false;
+    newest = atomic_exchange(&idle_tasks, NULL);
+    while (newest) {
+        afar__task *next = newest->next;
+
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest) {
+        afar__task *task = oldest;
+
+        oldest = task->next;
+        task->run(task);
+    }
+    return true;
+}
+
 /* ---- polling ---- */
 
 /* Sleeps in the core until the deadline or the first timer, unless that is over already. */
@@ -181,7 +223,8 @@ sleep_in_core(int64_t now, int64_t deadline, afar__event *ret_event)
     bool got;
 
     atomic_store(&sleeps_until, until);
-    got = now < until && afar__timer_next() >= until && afar__core_next(until, ret_event);
+    got = now < until && afar__timer_next() >= until && !atomic_load(&idle_tasks) &&
+          afar__core_next(until, ret_event);
     atomic_store(&sleeps_until, AWAKE);
     return got;
 }
@@ -205,6 +248,8 @@ afar__lead_poll(int64_t deadline, bool (*stop)(void *arg), void *arg,
             afar__core_dispatch(event);
             return AFAR__POLLED_EVENT;
         }
+        if (run_idle())
+            continue;
         if (rang || stop(arg))
             return rang ? AFAR__POLLED_EVENT : AFAR__POLLED_NOTHING;
         now = afar__now();

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "runtime/engine.h"
+
 /* Says who asks: any address that is this thread's alone, at least 4-aligned. */
 typedef uintptr_t afar__leader;
 
@@ -54,6 +56,11 @@ typedef enum afar__polled {
 afar__polled
 afar__lead_poll(int64_t deadline, bool (*stop)(void *arg), void *arg,
                 void (*block)(void *arg, bool blocked));
+
+/* Has the leader run a task when it finds nothing in the core, before it waits for long: never user
+ * code.  False if it sleeps there now: then it is not queued. */
+bool
+afar__lead_when_idle(afar__task *task);
 
 /* Rings the timers that are due, as the leader.  False if none was. */
 bool

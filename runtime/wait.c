@@ -213,6 +213,16 @@ afar__wait(afar__waiter *waiter, int64_t deadline)
 }
 
 bool
+afar__engine_when_idle(afar__task *task)
+{
+    if (!afar__lead_when_idle(task))
+        return false;
+    if (afar__lead_open())
+        afar__engine_lead_opened();
+    return true;
+}
+
+bool
 afar__glance(void)
 {
     afar__event event;

@@ -24,6 +24,7 @@
 #include "runtime/log.h"
 
 #define MOST_UNSENT ((size_t)4 << 20) /* bytes that wait to be sent, then the peer is not read */
+#define MOST_DEFERRED ((size_t)32 << 10)
 #define OPEN_TIME (20 * AFAR__SECOND) /* for the peer's Hello */
 #define CLOSE_TIME (2 * AFAR__SECOND) /* for the transport, after the session is over */
 #define LAST_TIME (20 * AFAR__SECOND) /* for the last replies, after both sides closed in order */
@@ -267,6 +268,36 @@ ask_locked(afar__connection *connection)
     pthread_mutex_lock(&connection->lock);
 }
 
+/* With several calls under way more is about to come, from those who poll now: it is written once
+ * there is nothing left to be read.  One call alone does not wait. */
+static bool
+defer_locked(afar__connection *connection)
+{
+    if (connection->deferred)
+        return afar__session_waiting_bytes(connection->session) < MOST_DEFERRED;
+    if (connection->asking + connection->serving < 2 ||
+        !afar__session_wants_write(connection->session) ||
+        !afar__engine_when_idle(&connection->later))
+        return false;
+    connection->deferred = true;
+    afar__connection_ref(connection);
+    return true;
+}
+
+static void
+run_later(afar__task *task)
+{
+    afar__connection *connection =
+        (afar__connection *)((char *)task - offsetof(afar__connection, later));
+
+    pthread_mutex_lock(&connection->lock);
+    connection->deferred = false;
+    connection->forced = true;
+    afar__connection_pump_locked(connection);
+    pthread_mutex_unlock(&connection->lock);
+    afar__connection_unref(connection);
+}
+
 static void
 send_locked(afar__connection *connection)
 {
@@ -275,7 +306,12 @@ send_locked(afar__connection *connection)
     uint8_t *data;
     size_t length;
 
+    bool forced = connection->forced;
+
     if (connection->writing || connection->gone || (connection->corked && !connection->over))
+        return;
+    connection->forced = false;
+    if (!forced && !connection->over && defer_locked(connection))
         return;
     wanted = afar__session_wants_write(connection->session);
     if (afar__session_take(connection->session, afar__now(), &data, &length)) {
@@ -577,6 +613,7 @@ afar__connection_open(const afar__connection_options *options, afar__connection 
     connection->earliest = connection->limit = AFAR__NEVER;
     connection->timer.ring = ring;
     connection->flush.run = run_flush;
+    connection->later.run = run_later;
     start(connection);
     *ret_connection = connection;
     return AFAR_OK;

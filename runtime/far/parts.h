@@ -42,12 +42,15 @@ struct afar__connection {
     bool again;     /* and has to look once more */
     bool writing;   /* a batch is on its way */
     bool corked;    /* `flush` will send */
+    bool deferred;  /* `later` will send */
+    bool forced;    /* it does */
     bool held;      /* nothing was asked for: too much waits to be sent */
     bool told;      /* its owner was, that it is over */
     bool brought;   /* the batch that is read brought calls */
     afar_error why; /* it ended, or could not begin */
 
     afar__question *questions; /* all that were sent or wait to be */
+    size_t asking;             /* so many */
     afar__question *waiting, **last_waiting;
     afar__question *failed; /* could not be sent: to be told */
     afar__served *served;   /* not answered yet */
@@ -61,6 +64,7 @@ struct afar__connection {
     int64_t earliest; /* of the deadlines of all calls, or before */
     int64_t limit;    /* of closing in order */
     afar__task flush;
+    afar__task later;
     afar__waiters waiters; /* for `opened` and `told` */
 };
 

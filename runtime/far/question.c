@@ -197,11 +197,13 @@ add_locked(afar__connection *connection, afar__question *question)
     if (question->next)
         question->next->link = &question->next;
     connection->questions = question;
+    connection->asking++;
 }
 
 static void
-remove_locked(afar__question *question)
+remove_locked(afar__connection *connection, afar__question *question)
 {
+    connection->asking--;
     *question->link = question->next;
     if (question->next)
         question->next->link = question->link;
@@ -504,7 +506,7 @@ afar__questions_tell(afar__connection *connection, afar__question *failed)
         next = question->next_waiting;
         afar_error_move(&err, &question->error);
         if (question->state == AFAR__QUESTION_FAILED) {
-            remove_locked(question);
+            remove_locked(connection, question);
             question->told = true;
             question->state = AFAR__QUESTION_MADE;
         }
@@ -521,7 +523,7 @@ returned(afar__connection *connection, afar__question *question, const afar__ses
     bool told;
 
     pthread_mutex_lock(&connection->lock);
-    remove_locked(question);
+    remove_locked(connection, question);
     told = question->told;
     question->told = true;
     question->state = AFAR__QUESTION_MADE;
