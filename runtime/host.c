@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "runtime/clock.h"
+#include "runtime/grace.h"
 #include "runtime/loop.h"
 #include "runtime/misuse.h"
 #include "runtime/object.h"
@@ -27,6 +28,7 @@ struct afar__host {
     void (*finalizer)(void *self);
     afar__turns turns;
     afar__loop_entry loop; /* its place among the local objects */
+    afar__grace grace;
 
     afar__task finalize;
     pthread_mutex_t lock;  /* guards what follows */
@@ -186,6 +188,12 @@ free_host(afar_object *object)
     afar__engine_release();
 }
 
+void
+afar__host_lost(afar_object *object, const afar_node *node)
+{
+    afar__grace_begin(&afar__host_of(object)->grace, node);
+}
+
 /* ---- calls from this process ---- */
 
 static afar_code
@@ -263,6 +271,7 @@ afar_object_new(const afar_interface *interface, const void *methods, void *self
     host->methods = methods;
     host->self = self;
     host->finalizer = options->finalizer;
+    afar__grace_init(&host->grace, &host->object, options->grace_ms);
     afar__turns_init(&host->turns, options->mode,
                      options->queue_limit ? options->queue_limit : DEFAULT_QUEUE_LIMIT);
     pthread_mutex_init(&host->lock, NULL);

@@ -14,6 +14,11 @@ afar__host_of(afar_object *object);
 afar_object *
 afar__host_object(afar__host *host);
 
+/* A session of that node broke that had references to a local object.  Takes one, and closes it when
+ * the object's grace is over.  Any thread; does not wait. */
+void
+afar__host_lost(afar_object *object, const afar_node *node);
+
 /* A local object whose calls all go to one function, without a turn of their own beyond that.  `self`
  * is given to it, and to the finalizer. */
 AFAR_MUST_USE afar_code

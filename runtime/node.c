@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "runtime/engine.h"
+#include "runtime/grace.h"
 
 #define DEFAULT_MAX_BYTES ((size_t)4 << 20)
 #define DEFAULT_MAX_DEPTH 100
@@ -109,6 +110,7 @@ afar_node_close(afar_node *node)
 {
     if (!node || atomic_fetch_sub(&node->refs, 1) != 1)
         return;
+    afar__graces_end(node);
     free_node(node);
     afar__engine_release();
 }

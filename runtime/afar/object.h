@@ -36,9 +36,13 @@ typedef struct afar_object_options {
                                       RESOURCE_EXHAUSTED.  0: 10,000 */
     void (*finalizer)(void *self); /* runs once, on a library thread, when no reference
                                       and no call is left; may be NULL */
+    unsigned grace_ms;             /* when a session breaks, the references that the peer
+                                      had to this object stay for so long, so that it
+                                      is still here for a peer that comes back; 0: they
+                                      are gone at once */
 } afar_object_options;
 
-#define AFAR_OBJECT_OPTIONS_INIT { sizeof(afar_object_options), AFAR_SERIAL, 0, NULL }
+#define AFAR_OBJECT_OPTIONS_INIT { sizeof(afar_object_options), AFAR_SERIAL, 0, NULL, 0 }
 
 typedef struct afar_call_options {
     size_t size;                   /* sizeof(afar_call_options): the INIT sets it */
@@ -58,7 +62,7 @@ afar_object_new(const afar_interface *interface, const void *methods, void *self
                 const afar_object_options *options,
                 afar_object **ret_object, afar_error *err);
 
-/* Another reference to the same object, to be closed like the first. */
+/* Another reference to the same object, to be closed like the first.  Somebody must have one. */
 AFAR_API afar_object *
 afar_object_share(afar_object *object);
 

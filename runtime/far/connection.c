@@ -19,6 +19,7 @@
 
 #include "runtime/clock.h"
 #include "runtime/fail.h"
+#include "runtime/far/objects.h"
 #include "runtime/far/question.h"
 #include "runtime/far/served.h"
 #include "runtime/log.h"
@@ -214,7 +215,7 @@ act_on(afar__connection *connection, const afar__session_event *event)
         over(connection, event);
         break;
     case AFAR__SESSION_RELEASED:
-        afar_object_close(event->object);
+        afar__refs_released(connection, event);
         break;
     case AFAR__SESSION_RETURNED:
         afar__question_event(connection, event);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "runtime/grace.h"
 #include "runtime/log.h"
 
 typedef struct guest {
@@ -153,6 +154,7 @@ afar__inbound_free(afar__inbound *inbound)
 {
     if (!inbound)
         return;
+    afar__graces_end(inbound->node);
     pthread_mutex_destroy(&inbound->lock);
     free(inbound);
 }

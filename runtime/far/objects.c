@@ -343,3 +343,14 @@ afar__refs_refuse(afar__connection *connection, const afar__session_event *event
     for (size_t i = 0; i < event->reference_count; i++)
         refuse(connection, &event->references[i]);
 }
+
+/* ---- what the peer gives back ---- */
+
+void
+afar__refs_released(afar__connection *connection, const afar__session_event *event)
+{
+    if (event->reason == AFAR__SESSION_NONE)
+        afar_object_close(event->object);
+    else
+        afar__host_lost(event->object, connection->node);
+}

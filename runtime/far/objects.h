@@ -49,6 +49,10 @@ afar_code
 afar__refs_accept(afar__connection *connection, const afar_refs *plan, ProtobufCMessage *message,
                   const afar__session_event *event, afar__arena *arena, afar_error *err);
 
+/* The peer has no reference to an object of ours any more: it released them, or the session ended. */
+void
+afar__refs_released(afar__connection *connection, const afar__session_event *event);
+
 /* Gives all back: nobody reads the message. */
 void
 afar__refs_refuse(afar__connection *connection, const afar__session_event *event);

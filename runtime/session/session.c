@@ -495,6 +495,7 @@ afar__session_next(afar__session *session, afar__session_event *ret_event)
         ret_event->object = afar__export_next_released(session);
         if (ret_event->object) {
             ret_event->kind = AFAR__SESSION_RELEASED;
+            ret_event->reason = session->over ? session->reason : AFAR__SESSION_NONE;
             return true;
         }
         if (session->over)
