@@ -161,20 +161,6 @@ afar__served_let_go(afar__served *served)
 
 /* ---- answering ---- */
 
-static afar__session_pair *
-pairs_of(const afar__metadata_list *list, afar__arena *arena)
-{
-    afar__session_pair *pairs = afar__arena_alloc(arena, list->count * sizeof *pairs);
-
-    for (size_t i = 0; pairs && i < list->count; i++) {
-        const afar_metadata_entry *entry = &list->entries[i];
-
-        pairs[i].key = (afar__session_span){ entry->key, strlen(entry->key) };
-        pairs[i].value = (afar__session_span){ entry->value, entry->length };
-    }
-    return pairs;
-}
-
 static void
 fill_error(const afar_call *call, afar__session_reply *reply)
 {
@@ -192,9 +178,9 @@ static void
 fill_metadata(const afar_call *call, afar__session_reply *reply)
 {
     if (call->initial.count > 0)
-        reply->initial = pairs_of(&call->initial, call->arena);
+        reply->initial = afar__far_pairs(&call->initial, call->arena);
     if (call->trailing.count > 0)
-        reply->trailing = pairs_of(&call->trailing, call->arena);
+        reply->trailing = afar__far_pairs(&call->trailing, call->arena);
     reply->initial_count = reply->initial ? call->initial.count : 0;
     reply->trailing_count = reply->trailing ? call->trailing.count : 0;
 }

@@ -21,8 +21,9 @@ struct afar__served {
     afar__connection *connection; /* with a reference */
     afar__session_id id;
     afar_metadata metadata;
-    bool keep;  /* the peer may call what the result refers to */
-    bool begun; /* its handler, which alone reads this */
+    bool keep;                         /* the peer may call what the result refers to */
+    bool begun;                        /* its handler, which alone reads this */
+    const afar__session_pair *initial; /* of its first message; the same */
 
     /* guarded by the connection's lock */
     uint32_t cost; /* to be given back when its handler begins */
@@ -43,6 +44,10 @@ afar__served_of(afar_call *call);
 afar_code
 afar__far_metadata(const afar__session_pair *pairs, size_t count, afar__arena *arena,
                    afar_metadata *ret_metadata);
+
+/* Pairs that go, in an arena; they borrow the list's keys and values.  NULL without memory. */
+afar__session_pair *
+afar__far_pairs(const afar__metadata_list *list, afar__arena *arena);
 
 /* What a promise stands for: the object at `path` in the kept result, with a reference; one of
  * this process. */

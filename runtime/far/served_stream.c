@@ -231,18 +231,40 @@ send_locked(afar__served *served, afar__session_span payload, afar__sending *sen
             int64_t deadline, afar_error *err)
 {
     afar__connection *connection = served->connection;
+    afar__session_message message = {
+        .payload = payload,
+        .reference_count = sending->list->count,
+        .initial = served->initial,
+        .initial_count = served->initial ? served->base.initial.count : 0,
+    };
     afar__wait_result result;
     afar_code code;
 
     if (!wait_locked(served, may_send, deadline, &result) || given_up(served))
         return wait_error(served, result, "the caller does not take what was sent", err);
     afar__sending_fill_locked(sending, connection);
-    code = afar__session_item(connection->session, served->id, payload, sending->references,
-                              sending->list->count, err);
+    message.references = sending->references;
+    code = afar__session_item(connection->session, served->id, &message, err);
     if (!code)
         afar__sending_sent_locked(sending);
     afar__connection_pump_locked(connection);
     return code;
+}
+
+/* The initial metadata is what it is now: it goes with the first message that is sent. */
+static afar_code
+fix_initial(afar__served *served, afar_error *err)
+{
+    afar_call *call = &served->base;
+
+    if (!call->initial_sent && call->initial.count > 0) {
+        served->initial = afar__far_pairs(&call->initial, call->arena);
+        if (!served->initial)
+            return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for metadata",
+                             call->method->path);
+    }
+    call->initial_sent = true;
+    return AFAR_OK;
 }
 
 afar_code
@@ -257,7 +279,9 @@ afar__served_send(afar_call *call, const ProtobufCMessage *message, int64_t dead
 
     if (call->method->kind != AFAR_SERVER_STREAM && call->method->kind != AFAR_BIDI_STREAM)
         return afar_fail(err, AFAR_FAILED_PRECONDITION, "%s sends no stream", call->method->path);
-    call->initial_sent = true; /* it goes with the end here; the rule is the same */
+    code = fix_initial(served, err);
+    if (code)
+        return code;
     afar__packed_init(&packed);
     code = afar__packed_fill(&packed, message, call->method->reply_refs, err);
     if (!code)

@@ -36,6 +36,7 @@ struct stream {
     afar__route *route; /* NULL: none; with a reference */
     uint64_t place;     /* of the route, where it was started */
     bool sent, finished, over, dropped;
+    bool begun; /* the first message came, and `initial` with it */
     struct item *items, **last_item;
     afar_error error; /* how it ended; ENDED if well */
     afar__arena *arena;
@@ -156,12 +157,37 @@ end_locked(struct stream *stream, afar_error *err)
     afar__waiters_wake(&stream->waiters);
 }
 
+static afar_code
+read_pairs(struct stream *stream, const afar__session_pair *pairs, size_t count,
+           afar_metadata *ret_metadata, afar_error *err)
+{
+    if (count == 0)
+        return AFAR_OK;
+    if (!stream->arena)
+        stream->arena = afar__arena_new(512);
+    if (stream->arena && !afar__far_metadata(pairs, count, stream->arena, ret_metadata))
+        return AFAR_OK;
+    return afar__fail_outcome(err, AFAR_RESOURCE_EXHAUSTED, AFAR_OUTCOME_ANSWERED, false,
+                              "%s: no memory for metadata", stream->base.method->path);
+}
+
+/* It has its initial metadata, with the first that comes. */
+static void
+begin_locked(struct stream *stream, afar_metadata initial)
+{
+    if (!stream->begun && !stream->over)
+        stream->initial = initial;
+    stream->begun = true;
+    afar__waiters_wake(&stream->waiters);
+}
+
 static void
 item_came(afar__question *question, const afar__session_event *event)
 {
     struct stream *stream = stream_of(question);
     afar__connection *connection = stream->connection;
     struct item *item = NULL;
+    afar_metadata initial = { NULL, 0 };
     afar_error err = AFAR_ERROR_INIT;
     bool streams = stream->base.method->kind != AFAR_CLIENT_STREAM;
 
@@ -169,7 +195,10 @@ item_came(afar__question *question, const afar__session_event *event)
         (void)!read_message(stream, event, &item, &err);
     else
         afar__refs_refuse(connection, event);
+    if (!err.code)
+        (void)!read_pairs(stream, event->metadata, event->metadata_count, &initial, &err);
     pthread_mutex_lock(&connection->lock);
+    begin_locked(stream, initial);
     if (item && !stream->dropped && !stream->over) {
         add_locked(stream, item);
         item = NULL;
@@ -207,35 +236,29 @@ sent(afar__question *question)
     afar__waiters_wake(&stream->waiters);
 }
 
-static afar_code
-read_metadata(struct stream *stream, const afar__session_event *answer)
-{
-    if (answer->metadata_count == 0 && answer->trailing_count == 0)
-        return AFAR_OK;
-    stream->arena = afar__arena_new(512);
-    if (!stream->arena)
-        return AFAR_RESOURCE_EXHAUSTED;
-    if (afar__far_metadata(answer->metadata, answer->metadata_count, stream->arena,
-                           &stream->initial))
-        return AFAR_RESOURCE_EXHAUSTED;
-    return afar__far_metadata(answer->trailing, answer->trailing_count, stream->arena,
-                              &stream->trailing);
-}
+/* The answer of the peer, read and not told yet. */
+struct answer {
+    struct item *item;
+    afar_metadata initial, trailing;
+};
 
 static void
-read_answer(struct stream *stream, const afar__session_event *answer, struct item **ret_item,
+read_answer(struct stream *stream, const afar__session_event *answer, struct answer *ret_answer,
             afar_error *err)
 {
     const char *path = stream->base.method->path;
     bool has_reply = stream->base.method->kind == AFAR_CLIENT_STREAM && !answer->code;
 
     if (has_reply)
-        (void)!read_message(stream, answer, ret_item, err);
+        (void)!read_message(stream, answer, &ret_answer->item, err);
     else
         afar__refs_refuse(stream->connection, answer);
-    if (!err->code && read_metadata(stream, answer))
-        afar__fail_outcome(err, AFAR_RESOURCE_EXHAUSTED, AFAR_OUTCOME_ANSWERED, false,
-                           "%s: no memory for metadata", path);
+    if (!err->code)
+        (void)!read_pairs(stream, answer->metadata, answer->metadata_count, &ret_answer->initial,
+                          err);
+    if (!err->code)
+        (void)!read_pairs(stream, answer->trailing, answer->trailing_count, &ret_answer->trailing,
+                          err);
     if (!err->code && answer->code)
         afar__question_error(&stream->question, answer, err);
     if (!err->code)
@@ -248,24 +271,27 @@ done(afar__question *question, const afar__session_event *answer, const afar_err
 {
     struct stream *stream = stream_of(question);
     afar_error how = AFAR_ERROR_INIT;
-    struct item *item = NULL;
+    struct answer came = { .item = NULL };
 
     if (answer)
-        read_answer(stream, answer, &item, &how);
+        read_answer(stream, answer, &came, &how);
     else
         afar_error_copy(&how, err);
     if (stream->route)
         afar__route_note(stream->route, stream->place, &how);
     afar__question_end(question);
     pthread_mutex_lock(&stream->connection->lock);
-    if (item && !stream->dropped && !stream->over) {
-        item->cost = 0;
-        add_locked(stream, item);
-        item = NULL;
+    begin_locked(stream, came.initial);
+    if (!stream->over)
+        stream->trailing = came.trailing;
+    if (came.item && !stream->dropped && !stream->over) {
+        came.item->cost = 0;
+        add_locked(stream, came.item);
+        came.item = NULL;
     }
     end_locked(stream, &how);
     pthread_mutex_unlock(&stream->connection->lock);
-    drop_items(item);
+    drop_items(came.item);
     afar_error_clear(&how);
 }
 
@@ -331,6 +357,7 @@ send_locked(struct stream *stream, afar__session_span payload, afar__sending *se
             int64_t deadline, afar_error *err)
 {
     afar__connection *connection = stream->connection;
+    afar__session_message message = { .payload = payload, .reference_count = sending->list->count };
     afar__wait_result result = wait_locked(stream, may_send, deadline);
     afar_code code;
 
@@ -344,8 +371,8 @@ send_locked(struct stream *stream, afar__session_span payload, afar__sending *se
                                   "%s at %s: sent after the stream was finished",
                                   stream->base.method->path, connection->address);
     afar__sending_fill_locked(sending, connection);
-    code = afar__session_item(connection->session, stream->question.id, payload,
-                              sending->references, sending->list->count, err);
+    message.references = sending->references;
+    code = afar__session_item(connection->session, stream->question.id, &message, err);
     if (!code)
         afar__sending_sent_locked(sending);
     afar__connection_pump_locked(connection);
@@ -443,12 +470,12 @@ finish(afar_stream *base, afar_error *err)
 }
 
 static bool
-is_over(struct stream *stream)
+has_initial(struct stream *stream)
 {
-    return stream->over;
+    return stream->begun || stream->over;
 }
 
-/* It comes with the end. */
+/* It comes with the first message, or with the end. */
 static afar_code
 initial(afar_stream *base, int64_t deadline, const afar_metadata **ret_metadata, afar_error *err)
 {
@@ -456,7 +483,7 @@ initial(afar_stream *base, int64_t deadline, const afar_metadata **ret_metadata,
     afar__wait_result result;
 
     pthread_mutex_lock(&stream->connection->lock);
-    result = wait_locked(stream, is_over, deadline);
+    result = wait_locked(stream, has_initial, deadline);
     pthread_mutex_unlock(&stream->connection->lock);
     if (result != AFAR__WAIT_WOKEN)
         return late(stream, result, AFAR_OUTCOME_UNKNOWN, "nothing came in time", err);

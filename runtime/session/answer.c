@@ -325,7 +325,7 @@ tell_item(afar__session *session, afar__call *call, afar__session_event *event)
     const afar__frame_item *frame = &session->frame.item;
     const afar__list none = { .count = 0 };
 
-    if (!afar__unpack(session, &none, &none, &frame->references, event))
+    if (!afar__unpack(session, &frame->initial, &none, &frame->references, event))
         return afar__session_exhausted(session);
     event->kind = AFAR__SESSION_ITEM;
     event->call = afar__call_handle(call);
@@ -402,24 +402,18 @@ close_question(afar__session *session, afar__call *call)
     }
 }
 
-bool
-afar__read_return(afar__session *session, afar__session_event *event)
+/* Initial metadata comes with the first that is said of a call. */
+static bool
+is_in_place(afar__session *session, const afar__call *call, const afar__list *initial)
 {
-    const afar__frame_return *frame = &session->frame.returned;
-    afar__call *call = afar__calls_find(&session->questions, frame->call);
+    return !call->begun || initial->count == 0 ||
+           afar__session_fault(session, "initial metadata behind an Item of call %u",
+                               (unsigned)call->id);
+}
 
-    if (!call || !call->sent || call->returned)
-        return afar__session_fault(session, "Return for call %u, which is not open",
-                                   (unsigned)frame->call);
-    if (call->oneway && (frame->payload.length || frame->references.count))
-        return afar__session_fault(session, "Return with a payload for call %u, which is oneway",
-                                   (unsigned)frame->call);
-    if (too_large(session, frame->payload.length) ||
-        !afar__refs_receive(session, &frame->references, false))
-        return false;
-    if (!afar__unpack(session, &frame->initial, &frame->trailing, &frame->references, event))
-        return afar__session_exhausted(session);
-    call->code = known_code(frame->code);
+static void
+fill_returned(const afar__frame_return *frame, const afar__call *call, afar__session_event *event)
+{
     event->kind = AFAR__SESSION_RETURNED;
     event->call = afar__call_handle(call);
     event->user = call->user;
@@ -433,6 +427,27 @@ afar__read_return(afar__session *session, afar__session_event *event)
     event->text = (afar__session_span){ frame->text.data, frame->text.length };
     event->details = (afar__session_span){ frame->details.data, frame->details.length };
     event->payload = (afar__session_span){ frame->payload.data, frame->payload.length };
+}
+
+bool
+afar__read_return(afar__session *session, afar__session_event *event)
+{
+    const afar__frame_return *frame = &session->frame.returned;
+    afar__call *call = afar__calls_find(&session->questions, frame->call);
+
+    if (!call || !call->sent || call->returned)
+        return afar__session_fault(session, "Return for call %u, which is not open",
+                                   (unsigned)frame->call);
+    if (call->oneway && (frame->payload.length || frame->references.count))
+        return afar__session_fault(session, "Return with a payload for call %u, which is oneway",
+                                   (unsigned)frame->call);
+    if (!is_in_place(session, call, &frame->initial) || too_large(session, frame->payload.length) ||
+        !afar__refs_receive(session, &frame->references, false))
+        return false;
+    if (!afar__unpack(session, &frame->initial, &frame->trailing, &frame->references, event))
+        return afar__session_exhausted(session);
+    call->code = known_code(frame->code);
+    fill_returned(frame, call, event);
     close_question(session, call);
     afar__call_settle(session, call);
     afar__session_settle(session);
@@ -479,8 +494,10 @@ item_to_caller(afar__session *session, afar__session_event *event)
     if (!call || !call->sent || call->returned)
         return afar__session_fault(session, "Item for call %u, which is not open",
                                    (unsigned)frame->call);
-    if (!afar__flow_charge(session, call, cost_of(&session->frame)))
+    if (!is_in_place(session, call, &frame->initial) ||
+        !afar__flow_charge(session, call, cost_of(&session->frame)))
         return false;
+    call->begun = true;
     if (call->cancelled || call->finished) {
         ignore(session, call, &frame->references);
         return false;

@@ -215,9 +215,8 @@ afar__flow_clear(afar__session *session)
 /* ---- items ---- */
 
 afar_code
-afar__session_item(afar__session *session, afar__session_id handle, afar__session_span payload,
-                   const afar__session_reference *references, size_t reference_count,
-                   afar_error *err)
+afar__session_item(afar__session *session, afar__session_id handle,
+                   const afar__session_message *message, afar_error *err)
 {
     afar__call *call = afar__call_of(session, handle);
     afar__waiting *waiting;
@@ -227,7 +226,7 @@ afar__session_item(afar__session *session, afar__session_id handle, afar__sessio
         return afar_fail(err, AFAR_CANCELLED, "the call is over");
     if (call->ours && call->ended)
         return afar_fail(err, AFAR_FAILED_PRECONDITION, "a message behind the end of the stream");
-    code = afar__pack_item(session, call, payload, references, reference_count, &waiting, err);
+    code = afar__pack_item(session, call, message, &waiting, err);
     if (code != AFAR_OK)
         return code;
     afar__flow_append(session, call, waiting);

@@ -177,6 +177,7 @@ typedef struct afar__frame_item {
     bool to_caller;
     afar__bytes payload;
     afar__list references; /* of afar__reference */
+    afar__list initial;    /* of afar__pair */
 } afar__frame_item;
 
 typedef struct afar__frame_release {

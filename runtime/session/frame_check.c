@@ -191,6 +191,15 @@ is_good_return(const afar__frame_return *returned, afar__fault *fault)
 }
 
 static bool
+is_good_item(const afar__frame_item *item, afar__fault *fault)
+{
+    return is_from_1(item->call, "call", fault) && are_good_references(item->references, fault) &&
+           rule(item->to_caller || item->initial.count == 0, "initial", "comes from the caller",
+                fault) &&
+           is_good_metadata(item->initial, "initial", fault);
+}
+
+static bool
 is_good_method(const afar__frame_method *method, afar__fault *fault)
 {
     return is_from_1(method->number, "number", fault) && is_text(method->path, "path", fault) &&
@@ -213,8 +222,7 @@ is_good_kind(const afar__frame *frame, afar__fault *ret_fault)
     case AFAR__FRAME_FINISH:
         return is_from_1(frame->finish, "call", ret_fault);
     case AFAR__FRAME_ITEM:
-        return is_from_1(frame->item.call, "call", ret_fault) &&
-               are_good_references(frame->item.references, ret_fault);
+        return is_good_item(&frame->item, ret_fault);
     case AFAR__FRAME_END:
         return is_from_1(frame->end, "call", ret_fault);
     case AFAR__FRAME_RELEASE:

@@ -141,6 +141,7 @@ static const afar__field item_fields[] = {
     FIELD(BOOL, afar__frame_item, to_caller),
     FIELD(PAYLOAD, afar__frame_item, payload),
     PART(LIST, afar__frame_item, references, afar__layout_reference),
+    PART(LIST, afar__frame_item, initial, afar__layout_pair),
 };
 
 static const afar__field release_fields[] = {

@@ -269,6 +269,13 @@ use_target(afar__session *session, const afar__callee *callee)
 
 /* ---- the three kinds ---- */
 
+/* What is said of an answer next is the first, which has its initial metadata. */
+static bool
+is_first(const afar__call *call)
+{
+    return !call->ours && !call->begun && call->item_bytes == 0;
+}
+
 afar_code
 afar__pack_call(afar__session *session, const afar__session_request *request, uint32_t id,
                 afar__waiting **ret_waiting, afar_error *err)
@@ -327,7 +334,7 @@ afar__pack_return(afar__session *session, const afar__session_reply *reply, afar
                   afar__waiting **ret_waiting, afar_error *err)
 {
     struct parts parts = { .first = reply->initial,
-                           .n_first = reply->initial_count,
+                           .n_first = is_first(call) ? reply->initial_count : 0,
                            .second = reply->trailing,
                            .n_second = reply->trailing_count,
                            .a = reply->text,
@@ -362,13 +369,14 @@ afar__pack_return(afar__session *session, const afar__session_reply *reply, afar
 }
 
 afar_code
-afar__pack_item(afar__session *session, afar__call *call, afar__session_span payload,
-                const afar__session_reference *references, size_t reference_count,
+afar__pack_item(afar__session *session, afar__call *call, const afar__session_message *message,
                 afar__waiting **ret_waiting, afar_error *err)
 {
-    struct parts parts = { .references = references,
-                           .n_references = reference_count,
-                           .payload = payload };
+    struct parts parts = { .first = message->initial,
+                           .n_first = is_first(call) ? message->initial_count : 0,
+                           .references = message->references,
+                           .n_references = message->reference_count,
+                           .payload = message->payload };
     afar__frame_item *item;
     afar__waiting *waiting;
     struct room room;
@@ -380,8 +388,9 @@ afar__pack_item(afar__session *session, afar__call *call, afar__session_span pay
     waiting->call = call;
     item = &waiting->frame.item;
     *item = (afar__frame_item){ .call = call->id, .to_caller = !call->ours };
-    item->references = copy_references(&room, references, reference_count);
-    item->payload = copy(&room, payload);
+    item->references = copy_references(&room, parts.references, parts.n_references);
+    item->initial = copy_pairs(&room, parts.first, parts.n_first);
+    item->payload = copy(&room, parts.payload);
     code = finish(session, waiting, &parts, err);
     if (code == AFAR_OK)
         *ret_waiting = waiting;

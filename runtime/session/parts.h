@@ -71,6 +71,7 @@ typedef struct afar__call {
     bool finished;  /* by the caller: the result is not needed */
     bool ended;     /* by the caller: no more items */
     bool told;      /* answer: the owner knows it */
+    bool begun;     /* an Item to the caller was sent (answer) or came (question) */
     uint8_t tell, send;
     bool in_tell, in_send; /* the lists below */
     struct afar__call *next_tell, *next_send;
@@ -452,8 +453,7 @@ afar__pack_return(afar__session *session, const afar__session_reply *reply, afar
                   afar__waiting **ret_waiting, afar_error *err);
 
 AFAR_MUST_USE afar_code
-afar__pack_item(afar__session *session, afar__call *call, afar__session_span payload,
-                const afar__session_reference *references, size_t reference_count,
+afar__pack_item(afar__session *session, afar__call *call, const afar__session_message *message,
                 afar__waiting **ret_waiting, afar_error *err);
 
 /* ---- unpack.c: false without memory ---- */

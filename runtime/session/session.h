@@ -230,7 +230,8 @@ typedef struct afar__session_reply {
 } afar__session_reply;
 
 /* Answers a call of the peer: once for each CALLED.  Everything is copied.  Items of it that wait
- * for credit go first, unless the call was cancelled: then they are dropped.
+ * for credit go first, unless the call was cancelled: then they are dropped.  `initial` goes along
+ * unless an item has it.
  * A reply that cannot be sent is replaced by a failure that says why, with the code that is
  * returned; the call is answered in any case. */
 afar_code
@@ -239,13 +240,20 @@ afar__session_return(afar__session *session, afar__session_id handle,
 
 /* ---- streams, of either side ---- */
 
+typedef struct afar__session_message {
+    afar__session_span payload;
+    const afar__session_reference *references;
+    size_t reference_count;
+    const afar__session_pair *initial; /* of an answer: goes with its first item, else ignored */
+    size_t initial_count;
+} afar__session_message;
+
 /* Sends a message on a call: from the caller until `end`, from the other side until `return`.  It
  * is copied and waits here for credit.  AFAR_CANCELLED: the call is over or was cancelled;
  * FAILED_PRECONDITION: after `end`; RESOURCE_EXHAUSTED and INVALID_ARGUMENT as with `call`. */
 AFAR_MUST_USE afar_code
-afar__session_item(afar__session *session, afar__session_id handle, afar__session_span payload,
-                   const afar__session_reference *references, size_t reference_count,
-                   afar_error *err);
+afar__session_item(afar__session *session, afar__session_id handle,
+                   const afar__session_message *message, afar_error *err);
 
 /* Whether an item of this call waits for credit.  If one does, WRITABLE comes when none does any
  * more; whoever sends much asks before each. */
@@ -285,7 +293,7 @@ afar__session_exported(const afar__session *session, const void *object);
 typedef enum afar__session_event_kind {
     AFAR__SESSION_OPENED,    /* the peer's Hello came: calls can be made */
     AFAR__SESSION_CALLED,    /* a call: call, target, method ... references, cost */
-    AFAR__SESSION_ITEM,      /* a message on `call`: payload, references, cost */
+    AFAR__SESSION_ITEM,      /* a message on `call`: payload, references, metadata, cost */
     AFAR__SESSION_ENDED,     /* the caller sends no more on `call` */
     AFAR__SESSION_CANCELLED, /* the caller gave `call` up (or is gone): return it soon */
     AFAR__SESSION_FINISHED,  /* the kept result of `call` is not needed any more; the handle ends */
@@ -330,7 +338,8 @@ typedef struct afar__session_event {
     afar__session_span text; /* RETURNED, OVER */
     afar__session_span details;
 
-    /* CALLED: metadata; RETURNED: initial and trailing. */
+    /* CALLED: metadata; ITEM: initial, with the first; RETURNED: initial, if there was no ITEM, and
+     * trailing. */
     const afar__session_pair *metadata, *trailing;
     size_t metadata_count, trailing_count;
 

@@ -212,6 +212,7 @@ note_sent(afar__session *session, afar__waiting *waiting)
         break;
     case AFAR__FRAME_ITEM:
         call->busy = false;
+        call->begun |= !call->ours;
         break;
     case AFAR__FRAME_RETURN:
         call->sent = true;

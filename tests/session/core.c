@@ -102,6 +102,14 @@ core_call(afar__session *session, const afar__session_request *request)
     return id;
 }
 
+afar_code
+core_item(afar__session *session, afar__session_id id, const char *text, afar_error *err)
+{
+    afar__session_message message = { .payload = { text, strlen(text) } };
+
+    return afar__session_item(session, id, &message, err);
+}
+
 void
 core_reply(afar__session *session, afar__session_id id, afar_code code)
 {

@@ -35,6 +35,10 @@ core_request(const char *name);
 afar__session_id
 core_call(afar__session *session, const afar__session_request *request);
 
+/* Sends a message without references. */
+afar_code
+core_item(afar__session *session, afar__session_id id, const char *text, afar_error *err);
+
 /* Answers with the payload "world", or fails. */
 void
 core_reply(afar__session *session, afar__session_id id, afar_code code);

@@ -168,8 +168,9 @@ static void
 item(struct side *side, afar__session_id id, size_t length)
 {
     afar__session_reference reference = { .kind = AFAR__SESSION_OURS, .object = &side->objects[0] };
-    afar_code code = afar__session_item(side->session, id, (afar__session_span){ large, length },
-                                        &reference, 1, NULL);
+    afar__session_pair pair = { SPAN("key"), SPAN("value") };
+    afar__session_message message = { { large, length }, &reference, 1, &pair, 1 };
+    afar_code code = afar__session_item(side->session, id, &message, NULL);
 
     note_out(side);
     if (code != AFAR_OK && code != AFAR_CANCELLED)

@@ -183,6 +183,46 @@ TEST(a_return_without_a_call_is_a_fault)
     expect_fault(session, "Return for call 1, which is not open");
 }
 
+/* A session that made call 1, and has had an Item of its answer. */
+static afar__session *
+open_with_an_item(const afar__list *initial)
+{
+    afar__session *session = open_against(NULL);
+    afar__frame frame = { .kind = AFAR__FRAME_ITEM, .item = { .call = 1, .to_caller = true } };
+    afar__session_request request = core_request("");
+    uint8_t *data;
+    size_t length;
+
+    core_call(session, &request);
+    CHECK(afar__session_take(session, 0, &data, &length));
+    free(data);
+    frame.item.initial = *initial;
+    feed(session, &frame);
+    CHECK_INT(core_expect(session, AFAR__SESSION_ITEM).metadata_count, initial->count);
+    core_expect_none(session);
+    return session;
+}
+
+TEST(initial_metadata_behind_an_item_is_a_fault)
+{
+    const afar__pair pair = { .key = { (const uint8_t *)"key", 3 } };
+    const afar__list some = { .count = 1, .items = &pair }, none = { .count = 0 };
+    afar__frame item = { .kind = AFAR__FRAME_ITEM, .item = { .call = 1, .to_caller = true } };
+    afar__frame returned = { .kind = AFAR__FRAME_RETURN, .returned = { .call = 1 } };
+    afar__session *session = open_with_an_item(&some);
+
+    item.item.initial = some;
+    returned.returned.initial = some;
+    feed(session, &item);
+    expect_fault(session, "initial metadata behind an Item of call 1");
+    session = open_with_an_item(&none);
+    feed(session, &item);
+    expect_fault(session, "initial metadata behind an Item of call 1");
+    session = open_with_an_item(&none);
+    feed(session, &returned);
+    expect_fault(session, "initial metadata behind an Item of call 1");
+}
+
 TEST(a_call_without_credit_is_a_fault)
 {
     afar__session *session = open_against(&(afar__session_limits){ .session_bytes = 1 });

@@ -419,8 +419,8 @@ TEST(items_wait_for_credit_and_others_overtake_them)
 
     request.payload.length = 0;
     stream = core_call(duo.a, &request);
-    CHECK_OK(afar__session_item(duo.a, stream, SPAN("one"), NULL, 0, &err));
-    CHECK_OK(afar__session_item(duo.a, stream, SPAN("two"), NULL, 0, &err));
+    CHECK_OK(core_item(duo.a, stream, "one", &err));
+    CHECK_OK(core_item(duo.a, stream, "two", &err));
     afar__session_end(duo.a, stream);
     CHECK(afar__session_stalled(duo.a, stream));
     core_call(duo.a, &request);
@@ -439,8 +439,7 @@ TEST(items_wait_for_credit_and_others_overtake_them)
     event = core_expect(duo.b, AFAR__SESSION_ITEM);
     CHECK(memcmp(event.payload.data, "two", 3) == 0);
     core_expect(duo.b, AFAR__SESSION_ENDED);
-    CHECK_FAILS(afar__session_item(duo.a, stream, SPAN("x"), NULL, 0, &err),
-                AFAR_FAILED_PRECONDITION);
+    CHECK_FAILS(core_item(duo.a, stream, "x", &err), AFAR_FAILED_PRECONDITION);
     duo_close(duo);
 }
 
@@ -459,8 +458,8 @@ TEST(a_return_comes_behind_its_items_unless_it_was_cancelled)
         core_carry(duo.a, duo.b);
         answer = core_expect(duo.b, AFAR__SESSION_CALLED).call;
         core_expect_none(duo.b);
-        CHECK_OK(afar__session_item(duo.b, answer, SPAN("one"), NULL, 0, &err));
-        CHECK_OK(afar__session_item(duo.b, answer, SPAN("two"), NULL, 0, &err));
+        CHECK_OK(core_item(duo.b, answer, "one", &err));
+        CHECK_OK(core_item(duo.b, answer, "two", &err));
         CHECK(core_carry(duo.b, duo.a));
         event = core_expect(duo.a, AFAR__SESSION_ITEM);
         core_expect_none(duo.a);
@@ -488,6 +487,65 @@ TEST(a_return_comes_behind_its_items_unless_it_was_cancelled)
     }
 }
 
+/* How many pairs come with the next event, which is of that kind. */
+static size_t
+initial_pairs(afar__session *session, afar__session_event_kind kind)
+{
+    return core_expect(session, kind).metadata_count;
+}
+
+TEST(initial_metadata_comes_with_the_first_that_is_said)
+{
+    struct duo duo = duo_open(NULL, NULL);
+    afar__session_request request = core_request("");
+    afar__session_pair pair = { SPAN("key"), SPAN("value") };
+    afar__session_message message = { .initial = &pair, .initial_count = 1 };
+    afar__session_reply reply = { .initial = &pair, .initial_count = 1 };
+    afar_error err = AFAR_ERROR_INIT;
+    afar__session_id answer;
+
+    core_call(duo.a, &request);
+    core_carry(duo.a, duo.b);
+    answer = core_expect(duo.b, AFAR__SESSION_CALLED).call;
+    core_expect_none(duo.b);
+    CHECK_OK(afar__session_item(duo.b, answer, &message, &err));
+    CHECK_OK(afar__session_item(duo.b, answer, &message, &err));
+    CHECK(core_carry(duo.b, duo.a));
+    CHECK_INT(initial_pairs(duo.a, AFAR__SESSION_ITEM), 1);
+    CHECK_INT(initial_pairs(duo.a, AFAR__SESSION_ITEM), 0);
+    core_expect_none(duo.a);
+    CHECK_OK(afar__session_return(duo.b, answer, &reply, &err));
+    CHECK(core_carry(duo.b, duo.a));
+    CHECK_INT(initial_pairs(duo.a, AFAR__SESSION_RETURNED), 0);
+    core_expect_none(duo.a);
+    duo_close(duo);
+}
+
+TEST(initial_metadata_of_items_that_were_dropped_comes_with_the_return)
+{
+    struct duo duo = duo_open(NULL, NULL);
+    afar__session_request request = core_request("");
+    afar__session_pair pair = { SPAN("key"), SPAN("value") };
+    afar__session_message message = { .initial = &pair, .initial_count = 1 };
+    afar__session_reply reply = { .initial = &pair, .initial_count = 1 };
+    afar_error err = AFAR_ERROR_INIT;
+    afar__session_id answer, question = core_call(duo.a, &request);
+
+    core_carry(duo.a, duo.b);
+    answer = core_expect(duo.b, AFAR__SESSION_CALLED).call;
+    core_expect_none(duo.b);
+    CHECK_OK(afar__session_item(duo.b, answer, &message, &err));
+    afar__session_cancel(duo.a, question);
+    CHECK(core_carry(duo.a, duo.b));
+    core_expect(duo.b, AFAR__SESSION_CANCELLED);
+    core_expect_none(duo.b);
+    CHECK_OK(afar__session_return(duo.b, answer, &reply, &err));
+    CHECK(core_carry(duo.b, duo.a));
+    CHECK_INT(initial_pairs(duo.a, AFAR__SESSION_RETURNED), 1);
+    core_expect_none(duo.a);
+    duo_close(duo);
+}
+
 TEST(a_caller_that_has_ended_its_stream_still_gives_credit_for_the_other)
 {
     afar__session_limits small = { .window_bytes = 1 };
@@ -502,8 +560,8 @@ TEST(a_caller_that_has_ended_its_stream_still_gives_credit_for_the_other)
     answer = core_expect(duo.b, AFAR__SESSION_CALLED).call;
     core_expect(duo.b, AFAR__SESSION_ENDED);
     core_expect_none(duo.b);
-    CHECK_OK(afar__session_item(duo.b, answer, SPAN("one"), NULL, 0, &err));
-    CHECK_OK(afar__session_item(duo.b, answer, SPAN("two"), NULL, 0, &err));
+    CHECK_OK(core_item(duo.b, answer, "one", &err));
+    CHECK_OK(core_item(duo.b, answer, "two", &err));
     CHECK(core_carry(duo.b, duo.a));
     event = core_expect(duo.a, AFAR__SESSION_ITEM);
     core_expect_none(duo.a);
@@ -530,7 +588,7 @@ TEST(a_stream_goes_on_when_its_result_was_finished_with)
     core_carry(duo.a, duo.b);
     core_expect(duo.b, AFAR__SESSION_CALLED);
     core_expect_none(duo.b);
-    CHECK_OK(afar__session_item(duo.a, stream, SPAN("one"), NULL, 0, &err));
+    CHECK_OK(core_item(duo.a, stream, "one", &err));
     afar__session_finish(duo.a, stream);
     afar__session_end(duo.a, stream);
     core_carry(duo.a, duo.b);
@@ -545,13 +603,14 @@ TEST(items_that_cross_the_return_are_ignored_and_their_references_released)
     struct duo duo = duo_open(NULL, NULL);
     afar__session_request request = core_request("");
     afar__session_reference reference = { .kind = AFAR__SESSION_OURS, .object = &object_a };
+    afar__session_message message = { SPAN("x"), &reference, 1, NULL, 0 };
     afar_error err = AFAR_ERROR_INIT;
     afar__session_id stream = core_call(duo.a, &request);
 
     core_carry(duo.a, duo.b);
     core_reply(duo.b, core_expect(duo.b, AFAR__SESSION_CALLED).call, AFAR_OK);
     core_expect_none(duo.b);
-    CHECK_OK(afar__session_item(duo.a, stream, SPAN("x"), &reference, 1, &err));
+    CHECK_OK(afar__session_item(duo.a, stream, &message, &err));
     {
         uint8_t *returned;
         size_t length;

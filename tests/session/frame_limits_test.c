@@ -81,15 +81,19 @@ TEST(metadata_of_8_KiB)
     const afar__list lists[] = { { .count = 3, .items = pairs }, { .count = 0 } };
     afar__frame call = a_call();
     afar__frame returned = { .kind = AFAR__FRAME_RETURN, .returned = { .call = 1 } };
+    afar__frame item = { .kind = AFAR__FRAME_ITEM, .item = { .call = 1, .to_caller = true } };
 
     call.call.metadata = lists[0];
     returned.returned.initial = lists[0];
     returned.returned.trailing = lists[0];
+    item.item.initial = lists[0];
     accept(&call);
     accept(&returned);
+    accept(&item);
     pairs[2].value = of_length(1);
     refuse(&call, "Call.metadata: is larger than 8 KiB, with 32 bytes for each pair");
     refuse(&returned, "Return.initial: is larger than 8 KiB, with 32 bytes for each pair");
+    refuse(&item, "Item.initial: is larger than 8 KiB, with 32 bytes for each pair");
     returned.returned.initial = lists[1];
     refuse(&returned, "Return.trailing: is larger than 8 KiB, with 32 bytes for each pair");
 }

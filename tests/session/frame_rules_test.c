@@ -311,6 +311,8 @@ TEST(strings_are_utf8_without_a_zero_byte)
            "Return.initial: is not UTF-8 without a zero byte");
     REFUSE(AFAR__FRAME_RETURN, ID "\x32\x03\x0a\x01\x80",
            "Return.trailing: is not UTF-8 without a zero byte");
+    REFUSE(AFAR__FRAME_ITEM, ID "\x10\x01\x2a\x03\x0a\x01\x80",
+           "Item.initial: is not UTF-8 without a zero byte");
     REFUSE(AFAR__FRAME_GOODBYE, "\x12\x01\xfe", "Goodbye.text: is not UTF-8 without a zero byte");
     REFUSE(AFAR__FRAME_METHOD, ID "\x12\x01\xfe", "Method.path: is not UTF-8 without a zero byte");
     REFUSE(AFAR__FRAME_ITEM, ID "\x22\x05\x10\x01\x22\x01\xff",
@@ -330,6 +332,11 @@ TEST(a_reply_is_a_success_or_a_failure)
     REFUSE(AFAR__FRAME_RETURN, ID "\x10\x05\x3a\x01x", "Return.payload: comes with a failure");
     REFUSE(AFAR__FRAME_RETURN, ID "\x10\x05\x42" REFERENCE,
            "Return.references: come with a failure");
+}
+
+TEST(a_caller_has_no_initial_metadata_in_its_items)
+{
+    REFUSE(AFAR__FRAME_ITEM, ID "\x2a\x03\x0a\x01x", "Item.initial: comes from the caller");
 }
 
 TEST(bytes_of_a_fixed_length)

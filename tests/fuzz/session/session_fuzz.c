@@ -193,12 +193,13 @@ send_item(struct owner *owner, unsigned choice)
 {
     const struct question *question = some_question(owner, choice / 2);
     afar__session_reference reference = reference_of(owner, choice);
+    afar__session_pair pair = { { "key", 3 }, { "value", 5 } };
+    afar__session_message message = { { "item", 4 }, &reference, choice % 3 == 0, &pair, 1 };
     afar__session_id id = question ? question->id : 0;
 
     if (choice % 2 && owner->open_count)
         id = owner->open[choice / 2 % owner->open_count];
-    (void)!afar__session_item(owner->session, id, (afar__session_span){ "item", 4 }, &reference,
-                              choice % 3 == 0, NULL);
+    (void)!afar__session_item(owner->session, id, &message, NULL);
     note_out(owner);
 }
 

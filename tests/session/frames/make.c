@@ -223,6 +223,17 @@ make_return(frames_maker *maker, afar__frame_return *returned)
 }
 
 static void
+make_item(frames_maker *maker, afar__frame_item *item)
+{
+    item->call = from_1(maker);
+    item->to_caller = coin(maker);
+    item->payload = payload(maker);
+    item->references = references(maker);
+    if (item->to_caller)
+        item->initial = metadata(maker);
+}
+
+static void
 make_simple(frames_maker *maker, afar__frame *frame)
 {
     switch (frame->kind) {
@@ -264,8 +275,7 @@ frames_make(frames_maker *maker, uint32_t kind, afar__frame *ret_frame)
         make_return(maker, &ret_frame->returned);
         break;
     case AFAR__FRAME_ITEM:
-        ret_frame->item =
-            (afar__frame_item){ from_1(maker), coin(maker), payload(maker), references(maker) };
+        make_item(maker, &ret_frame->item);
         break;
     case AFAR__FRAME_RELEASE:
         ret_frame->release = (afar__frame_release){ from_1(maker), number(maker) };

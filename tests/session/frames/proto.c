@@ -216,6 +216,7 @@ item(afar__arena *arena, const afar__frame_item *from)
     to->to_caller = from->to_caller;
     to->payload = binary(arena, from->payload);
     to->references = references(arena, from->references, &to->n_references);
+    to->initial = pairs(arena, from->initial, &to->n_initial);
     return to;
 }
 

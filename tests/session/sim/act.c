@@ -150,6 +150,13 @@ check_refusal(struct sim_node *node, const char *act, afar_code code)
         sim_wrong(node->world, "%s fails with %d", act, (int)code);
 }
 
+/* Says which call it is, at its begin and with its first answer. */
+static afar__session_pair
+metadata_of(const struct sim_call *call)
+{
+    return (afar__session_pair){ { "n", 1 }, { &call->number, sizeof call->number } };
+}
+
 static void
 make_call(struct sim_node *node)
 {
@@ -157,7 +164,7 @@ make_call(struct sim_node *node)
     struct sim_call *call = &world->calls[world->call_count];
     struct sim_payload payload;
     uint64_t chain;
-    afar__session_pair pair = { { "n", 1 }, { &call->number, sizeof call->number } };
+    afar__session_pair pair = metadata_of(call);
     afar__session_request request = { .user = call };
     afar_error err = AFAR_ERROR_INIT;
     afar_code code;
@@ -208,21 +215,25 @@ send_item(struct sim_node *node)
     struct sim_call *call = find(node, takes_items);
     int direction;
     struct sim_payload payload;
+    afar__session_pair pair;
+    afar__session_message message = { .initial = &pair, .initial_count = 1 };
     afar_error err = AFAR_ERROR_INIT;
     afar_code code;
     bool ours;
 
     if (!call)
         return;
+    pair = metadata_of(call);
     ours = is_ours(node, call);
     direction = ours ? 0 : 1;
     if (!sim_chance(node->world, 8) &&
         afar__session_stalled(node->session, ours ? call->question : call->answer))
         return;
     sim_payload_make(node, call, ours ? 'i' : 'o', call->sent[direction], &payload);
-    code = afar__session_item(node->session, ours ? call->question : call->answer,
-                              (afar__session_span){ payload.bytes, payload.length },
-                              payload.references, payload.reference_count, &err);
+    message.payload = (afar__session_span){ payload.bytes, payload.length };
+    message.references = payload.references;
+    message.reference_count = payload.reference_count;
+    code = afar__session_item(node->session, ours ? call->question : call->answer, &message, &err);
     if (code == AFAR_OK) {
         call->sent[direction]++;
         sim_payload_went(node, &payload);
@@ -306,7 +317,8 @@ static void
 reply_to(struct sim_node *node, struct sim_call *call)
 {
     struct sim_payload payload = { .length = 0 };
-    afar__session_reply reply = { .code = AFAR_OK };
+    afar__session_pair pair = metadata_of(call);
+    afar__session_reply reply = { .code = AFAR_OK, .initial = &pair, .initial_count = 1 };
     afar_error err = AFAR_ERROR_INIT;
 
     if (!call->begun && !call->told_cancelled && !node->over && !sim_chance(node->world, 4))

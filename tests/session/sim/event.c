@@ -46,6 +46,20 @@ same_target(const struct sim_call *one, const struct sim_call *other)
     }
 }
 
+/* Initial metadata comes with the first message, or with the answer; what came after a cancel
+ * nobody saw. */
+static void
+check_initial(struct sim_node *node, const struct sim_call *call, const afar__session_event *event)
+{
+    bool first = call->received[1] == 0;
+    bool unsure = event->kind == AFAR__SESSION_RETURNED &&
+                  (event->code != AFAR_OK || call->cancelled || call->finished);
+
+    if (event->metadata_count > 0 ? !first || call_meant(node, event) != call : first && !unsure)
+        sim_wrong(node->world, "call %u: %zu pairs of initial metadata with %s message",
+                  call->number, event->metadata_count, first ? "the first" : "another");
+}
+
 /* Calls through one reference arrive in the order in which they were made. */
 static void
 check_order(struct sim_node *node, const struct sim_call *call)
@@ -136,6 +150,10 @@ on_item(struct sim_node *node, const afar__session_event *event)
         sim_wrong(node->world, "call %u: an item after the end", call->number);
     if (call->received[to_caller] >= call->sent[to_caller])
         sim_wrong(node->world, "call %u: an item that nobody sent", call->number);
+    if (to_caller)
+        check_initial(node, call, event);
+    else if (event->metadata_count > 0)
+        sim_wrong(node->world, "call %u: metadata with an item of its caller", call->number);
     sim_payload_arrived(node, call, to_caller ? 'o' : 'i', call->received[to_caller]++, event);
 }
 
@@ -221,6 +239,7 @@ on_returned(struct sim_node *node, const afar__session_event *event)
 
     if (call->caller != node->index || call->question != event->call || call->returned)
         sim_wrong(node->world, "call %u returns twice, or to another", call->number);
+    check_initial(node, call, event);
     if (event->code == AFAR_OK)
         check_success(node, call, event);
     else

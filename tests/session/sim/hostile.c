@@ -36,6 +36,7 @@ struct hostile {
     bool kept[IDS + 1];
     bool asked[IDS + 1];         /* ours, which it may answer */
     bool ended[IDS + 1];         /* its own, to which it sends no more Items */
+    bool said[IDS + 1];          /* ours: it sent an Item to the caller */
     int64_t credit;              /* of the session */
     int64_t windows[2][IDS + 1]; /* Items of its calls, and of ours */
     uint64_t ping;
@@ -205,6 +206,17 @@ make_call(struct hostile *hostile, frame *made)
     return true;
 }
 
+/* Initial metadata, where it may be. */
+static size_t
+initial(struct hostile *hostile, bool allowed, Afar__Session__V1__Pair ***ret_list)
+{
+    if (below(hostile, 4) || !(allowed || is_rude(hostile)))
+        return 0;
+    *ret_list = alloc(hostile, sizeof **ret_list);
+    **ret_list = MAKE(hostile, Pair, PAIR);
+    return 1;
+}
+
 static bool
 make_return(struct hostile *hostile, frame *made)
 {
@@ -221,6 +233,9 @@ make_return(struct hostile *hostile, frame *made)
         answer->payload = payload(hostile);
         answer->n_references = references(hostile, &answer->references);
     }
+    answer->n_initial =
+        initial(hostile, answer->call >= 1 && answer->call <= IDS && !hostile->said[answer->call],
+                &answer->initial);
     if (answer->call >= 1 && answer->call <= IDS)
         hostile->asked[answer->call] = false;
     return true;
@@ -238,6 +253,10 @@ make_item(struct hostile *hostile, frame *made)
     item->call = choose(hostile, item->to_caller ? hostile->asked : hostile->in_use, true);
     item->payload = payload(hostile);
     item->n_references = references(hostile, &item->references);
+    item->n_initial = initial(hostile,
+                              item->to_caller && item->call >= 1 && item->call <= IDS &&
+                                  !hostile->said[item->call],
+                              &item->initial);
     fits = hostile->credit > 0 && item->call >= 1 && item->call <= IDS &&
            hostile->windows[item->to_caller != 0][item->call] > 0 &&
            (item->to_caller || !hostile->ended[item->call]);
@@ -348,6 +367,7 @@ ask(struct hostile *hostile)
 {
     afar__session_reference reference = { .kind = AFAR__SESSION_OURS, .object = &hostile->object };
     afar__session_request request = { .method = "/a.B/C", .deadline = INT64_MAX };
+    afar__session_message message = { .payload = { "item", 4 } };
     afar__session_id call = 0;
 
     request.target.kind = AFAR__SESSION_NAMED;
@@ -362,8 +382,7 @@ ask(struct hostile *hostile)
     if (below(hostile, 4) == 0)
         afar__session_cancel(hostile->session, call);
     if (below(hostile, 2) == 0)
-        (void)!afar__session_item(hostile->session, call, (afar__session_span){ "item", 4 }, NULL,
-                                  0, NULL);
+        (void)!afar__session_item(hostile->session, call, &message, NULL);
 }
 
 static void
@@ -444,6 +463,7 @@ learn(struct hostile *hostile, const frame *sent)
     }
     if (sent->kind_case == FRAME(CALL) && sent->call->id <= IDS) {
         hostile->asked[sent->call->id] = true;
+        hostile->said[sent->call->id] = false;
         hostile->windows[1][sent->call->id] = hostile->limits.window_bytes;
     }
     if (sent->kind_case == FRAME(CREDIT) && sent->credit->call == 0)
@@ -487,8 +507,10 @@ note_sent(struct hostile *hostile, const frame *sent)
         hostile->windows[0][sent->call->id] = hostile->limits.window_bytes;
     } else if (sent->kind_case == FRAME(ITEM)) {
         hostile->credit -= COST(sent->item);
-        if (sent->item->call <= IDS)
+        if (sent->item->call <= IDS) {
             hostile->windows[sent->item->to_caller != 0][sent->item->call] -= COST(sent->item);
+            hostile->said[sent->item->call] |= sent->item->to_caller != 0;
+        }
     } else if (sent->kind_case == FRAME(END) && sent->end->call <= IDS) {
         hostile->ended[sent->end->call] = true;
     } else if (sent->kind_case == FRAME(PING)) {

@@ -138,6 +138,10 @@ change_item(struct plant *plant, struct tap *tap, int from, sim_frame *frame)
     change_references(plant, tap, from, frame->item->n_references, frame->item->references);
     if (plant->kind == PLANT_ITEM_DROPPED && now(plant, 8))
         return drop(frame);
+    if (plant->kind == PLANT_INITIAL_LOST && frame->item->n_initial == 1 && now(plant, 4)) {
+        afar__session__v1__pair__free_unpacked(frame->item->initial[0], NULL);
+        frame->item->n_initial = 0;
+    }
     if (plant->kind == PLANT_ITEMS_SWAPPED || plant->kind == PLANT_END_EARLY)
         return hold(plant, frame);
     return 1;
@@ -247,6 +251,7 @@ plant_name(enum plant_kind kind)
         "credit_twice",
         "item_dropped",
         "items_swapped",
+        "initial_lost",
         "cancel_eats_return",
         "cancelled_answers_twice",
         "finish_lost",

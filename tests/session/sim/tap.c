@@ -23,6 +23,7 @@ struct tap_call {
     bool oneway;
     bool finished;     /* Finish was sent */
     bool ended;        /* End was sent */
+    bool said;         /* an Item to the caller was sent */
     int64_t credit[2]; /* of the stream: to the answering side, and to_caller */
     uint64_t read[2];
     uint64_t given[2];
@@ -232,6 +233,8 @@ return_sent(struct tap *tap, int from, const Afar__Session__V1__Return *answer)
     if (!slot->begun || slot->answered)
         wrong(tap, from, "%s Return for call %u", slot->answered ? "a second" : "a", answer->call);
     slot->answered = true;
+    if (slot->said && answer->n_initial > 0)
+        wrong(tap, from, "initial metadata of call %u behind its items", answer->call);
     if (answer->code == 0 && (answer->text[0] || answer->not_begun))
         wrong(tap, from, "call %u succeeds with a text, or without having begun", answer->call);
     if (answer->payload.len > 0 && (answer->code != 0 || slot->oneway))
@@ -253,6 +256,9 @@ item_sent(struct tap *tap, int from, const Afar__Session__V1__Item *item)
         wrong(tap, from, "an Item of call %u with %lld bytes of credit", item->call,
               (long long)slot->credit[item->to_caller]);
     slot->credit[item->to_caller] -= COST(item);
+    if (item->n_initial > 0 && (!item->to_caller || slot->said))
+        wrong(tap, from, "initial metadata of call %u, which is not the first", item->call);
+    slot->said |= item->to_caller;
     payload_sent(tap, from, item->payload.len);
     session_credit_spent(tap, from, COST(item));
     references_sent(tap, from, item->n_references, item->references);
