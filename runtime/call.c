@@ -35,12 +35,10 @@
 void
 afar__call_init(afar_call *call)
 {
-    static const afar_error no_error = AFAR_ERROR_INIT;
-
     atomic_init(&call->refs, 1);
     atomic_init(&call->cancelled, false);
     atomic_init(&call->watched, false);
-    call->error = no_error;
+    afar__error_init(&call->error);
     memset(&call->initial, 0, sizeof call->initial);
     memset(&call->trailing, 0, sizeof call->trailing);
     call->initial_sent = false;

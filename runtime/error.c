@@ -20,7 +20,7 @@
 void
 afar_error_clear(afar_error *err)
 {
-    if (!err)
+    if (!err || (err->code == AFAR_OK && !err->details))
         return;
     afar__details_free(err->details);
     *err = (afar_error)AFAR_ERROR_INIT;

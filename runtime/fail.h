@@ -20,4 +20,15 @@ afar_code
 afar__vfail(afar_error *err, afar_code code, afar_outcome outcome, bool remote, const char *format,
             va_list arguments);
 
+/* What AFAR_ERROR_INIT is, without touching the whole of it. */
+static inline void
+afar__error_init(afar_error *err)
+{
+    err->code = AFAR_OK;
+    err->outcome = AFAR_OUTCOME_NOT_SENT;
+    err->remote = false;
+    err->message[0] = '\0';
+    err->details = NULL;
+}
+
 #endif

@@ -23,7 +23,6 @@
 #include "runtime/fail.h"
 
 #define MOST_REPEATS 4
-#define FRESH AFAR__MILLISECOND        /* the core has been polled since */
 #define LOOK (100 * AFAR__MILLISECOND) /* how often a thread that waits looks around */
 #define SLICE AFAR__SECOND             /* of the finder's time: who waits may have gone meanwhile */
 #define FIRST_PAUSE (20 * AFAR__MILLISECOND)
@@ -67,18 +66,6 @@ afar__goal_unref(afar__goal *goal)
     afar__link_unref(goal->place.link);
     pthread_mutex_destroy(&goal->lock);
     free(goal);
-}
-
-/* In a program that did something else nobody has polled the core since the last call.  One
- * look shows it a connection that has ended meanwhile.  Without it the call would be sent
- * into that, and nobody could say any more whether it arrived. */
-static void
-look_around(afar__goal *goal)
-{
-    int64_t now = afar__now();
-
-    if (now - atomic_exchange_explicit(&goal->used, now, memory_order_relaxed) > FRESH)
-        (void)afar__glance();
 }
 
 /* ---- errors ---- */
@@ -185,18 +172,15 @@ afar__goal_note(afar__goal *goal, uint64_t number, const afar_error *why)
 void
 afar__seek_init(afar__seek *seek, afar__goal *goal, const afar__request *request)
 {
-    static const afar_error no_error = AFAR_ERROR_INIT;
-
     seek->goal = afar__goal_ref(goal);
     seek->method = request->method;
     seek->number = 0;
     seek->tries = 0;
     seek->patient = request->options && request->options->wait_for_ready;
     seek->unsure = false;
-    seek->error = no_error;
+    afar__error_init(&seek->error);
     seek->link = NULL;
     seek->verdict = AFAR__VERDICT_NONE;
-    look_around(goal);
 }
 
 void

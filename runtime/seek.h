@@ -46,7 +46,6 @@ typedef struct afar__seek afar__seek;
 typedef struct afar__goal {
     atomic_uint refs;
     afar__finder *finder;
-    _Atomic(int64_t) used; /* when a call was last made */
     afar__task task;
     pthread_mutex_t lock; /* guards what follows, but not the name */
     afar__place place;
@@ -107,7 +106,7 @@ struct afar__seek {
     afar__verdict verdict;
 };
 
-/* A call is made: everything but `tell`.  Looks first whether connections have ended. */
+/* A call is made: everything but `tell`. */
 void
 afar__seek_init(afar__seek *seek, afar__goal *goal, const afar__request *request);
 

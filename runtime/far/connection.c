@@ -24,11 +24,11 @@
 #include "runtime/far/served.h"
 #include "runtime/log.h"
 
-#define MOST_UNSENT ((size_t)4 << 20) /* bytes that wait to be sent, then the peer is not read */
-#define MOST_DEFERRED ((size_t)32 << 10)
-#define OPEN_TIME (20 * AFAR__SECOND) /* for the peer's Hello */
-#define CLOSE_TIME (2 * AFAR__SECOND) /* for the transport, after the session is over */
-#define LAST_TIME (20 * AFAR__SECOND) /* for the last replies, after both sides closed in order */
+#define MOST_UNSENT ((size_t)4 << 20)   /* bytes that wait to be sent, then the peer is not read */
+#define MOST_DEFERRED ((size_t)3 << 10) /* of frames that wait for others to come */
+#define OPEN_TIME (20 * AFAR__SECOND)   /* for the peer's Hello */
+#define CLOSE_TIME (2 * AFAR__SECOND)   /* for the transport, after the session is over */
+#define LAST_TIME (20 * AFAR__SECOND)   /* for the last replies, after both sides closed in order */
 
 /* ---- life ---- */
 

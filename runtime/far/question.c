@@ -109,12 +109,10 @@ cancel_from_parent(afar__child *child)
 static void
 set_up(afar__question *question, const afar__question_ops *ops, const afar__request *request)
 {
-    static const afar_error no_error = AFAR_ERROR_INIT;
-
-    memset(question, 0, sizeof *question);
+    memset(question, 0, offsetof(afar__question, packed));
     question->ops = ops;
     question->method = request->method;
-    question->error = no_error;
+    afar__error_init(&question->error);
     question->oneway = request->how == AFAR__START_DETACHED;
     question->child.cancel = cancel_from_parent;
     question->deadline = request->deadline.ns;

@@ -48,11 +48,9 @@ struct afar__question {
     uint32_t import;
     const char *name; /* as long as the question */
     int64_t deadline;
-    afar__packed packed;
     afar__arena *arena; /* of the metadata; NULL: none */
     afar__session_pair *metadata;
     size_t metadata_count;
-    uint64_t chain[AFAR__CHAIN];
     unsigned chain_length;
     bool oneway;
     bool expects; /* that process, and no other */
@@ -70,10 +68,14 @@ struct afar__question {
     /* guarded by the lock of that connection */
     afar__question_state state;
     afar__session_id id;
-    bool told; /* done has run, or is about to */
-    afar_error error;
+    bool told;                                    /* done has run, or is about to */
     afar__question *next, **link;                 /* of all */
     afar__question *next_waiting, **link_waiting; /* of those that wait, and of those that failed */
+
+    /* what does not begin as zeros: the first two are not under a lock */
+    afar__packed packed;
+    uint64_t chain[AFAR__CHAIN];
+    afar_error error;
 };
 
 /* Prepares a question: packs the message, takes the references, inherits from the current call.

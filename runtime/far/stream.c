@@ -538,13 +538,11 @@ static const afar__stream_ops ops = {
 static void
 set_up(struct stream *stream, const afar_method *method)
 {
-    static const afar_error no_error = AFAR_ERROR_INIT;
-
     stream->base.ops = &ops;
     stream->base.method = method;
     atomic_init(&stream->refs, 1);
     stream->last_item = &stream->items;
-    stream->error = no_error;
+    afar__error_init(&stream->error);
     stream->finished = method->kind == AFAR_SERVER_STREAM;
 }
 

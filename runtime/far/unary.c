@@ -203,7 +203,6 @@ afar_code
 afar__far_start(afar_object *object, const afar__way *way, const afar__request *request,
                 afar_future **ret_future, afar_error *err)
 {
-    static const afar_error no_error = AFAR_ERROR_INIT;
     struct unary *unary = malloc(sizeof *unary);
     afar_code code;
 
@@ -217,7 +216,7 @@ afar__far_start(afar_object *object, const afar__way *way, const afar__request *
     }
     afar__future_init(&unary->future, &ops, request->method);
     unary->reply = NULL;
-    unary->error = no_error;
+    afar__error_init(&unary->error);
     unary->arena = NULL;
     unary->initial = unary->trailing = (afar_metadata){ NULL, 0 };
     afar__attempts_init(&unary->attempts, way, &unary->question, request, failed);
