@@ -39,6 +39,27 @@ copy_metadata(afar_call *call, const afar_metadata *metadata, bool trailing)
     }
 }
 
+/* What a caller's protocol has added is no concern of the next one, and could not be sent. */
+static afar_code
+metadata_of(afar_call *call, afar_metadata *ret_metadata)
+{
+    const afar_metadata *all = afar_call_metadata(call);
+    afar_metadata_entry *entries = afar_call_alloc(call, all->count * sizeof *entries + 1);
+    size_t count = 0;
+
+    if (!entries)
+        return afar_call_fail(call, AFAR_RESOURCE_EXHAUSTED, "%s: no memory to pass metadata on",
+                              call->method->path);
+    for (size_t i = 0; i < all->count; i++) {
+        afar_metadata one = { &all->entries[i], 1 };
+
+        if (!afar_metadata_check(&one, NULL))
+            entries[count++] = all->entries[i];
+    }
+    *ret_metadata = (afar_metadata){ entries, count };
+    return AFAR_OK;
+}
+
 static void
 free_message(void *message)
 {
@@ -90,13 +111,16 @@ serve_unary(struct relay *relay, afar_call *call)
 {
     afar_call_options options = AFAR_CALL_OPTIONS_INIT;
     afar_future *future = NULL;
+    afar_metadata metadata;
     afar_error err = AFAR_ERROR_INIT;
-    afar_code code;
+    afar_code code = metadata_of(call, &metadata);
 
+    if (code)
+        return code;
     if (call->method->flags & AFAR_METHOD_ONEWAY) {
         code = afar_object_send(relay->far, call->method, call->request, call->deadline, &err);
     } else {
-        options.metadata = afar_call_metadata(call);
+        options.metadata = &metadata;
         code = afar_object_start(relay->far, call->method, call->request, call->deadline, &options,
                                  &future, &err);
     }
@@ -191,15 +215,19 @@ static afar_code
 serve_stream(struct relay *relay, afar_call *call)
 {
     bool up = call->method->kind != AFAR_SERVER_STREAM;
-    struct passage *passage = calloc(1, sizeof *passage);
     afar_call_options options = AFAR_CALL_OPTIONS_INIT;
+    afar_metadata metadata;
     afar_error err = AFAR_ERROR_INIT;
-    afar_code code;
+    struct passage *passage;
+    afar_code code = metadata_of(call, &metadata);
 
+    if (code)
+        return code;
+    passage = calloc(1, sizeof *passage);
     if (!passage)
         return afar_call_fail(call, AFAR_RESOURCE_EXHAUSTED, "%s: no memory to pass a stream on",
                               call->method->path);
-    options.metadata = afar_call_metadata(call);
+    options.metadata = &metadata;
     code = afar_object_stream(relay->far, call->method, up ? NULL : call->request, call->deadline,
                               &options, &passage->stream, &err);
     if (code) {
