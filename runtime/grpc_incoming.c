@@ -11,12 +11,14 @@
  * must give it in any case before the call may be let go of.
  *
  * Each tag under way holds a reference. */
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <grpc/support/time.h>
 
+#include "runtime/abroad.h"
 #include "runtime/clock.h"
 #include "runtime/decode.h"
 #include "runtime/fail.h"
@@ -245,10 +247,8 @@ send_final(afar__incoming *incoming)
         batch[count++] = incoming->pipe.opening[0]; /* no message took it along */
     else if (!call->initial_sent)
         batch[count++] = initial_op(incoming);
-    if (call->error.code == AFAR_OK && call->reply) {
+    if (incoming->has_reply) {
         memset(&batch[count], 0, sizeof *batch);
-        afar__grpc_pack(call->reply, &incoming->reply);
-        incoming->has_reply = true;
         batch[count].op = GRPC_OP_SEND_MESSAGE;
         batch[count++].data.send_message.send_message = &incoming->reply;
     }
@@ -262,6 +262,34 @@ send_final(afar__incoming *incoming)
     afar__grpc_start(incoming->call, batch, count, &incoming->done_tag);
 }
 
+/* The references in what is sent get addresses, for as long as it is packed. */
+static afar_code
+write_references(afar__incoming *incoming, afar__abroad *abroad, const ProtobufCMessage *message,
+                 afar_error *err)
+{
+    const afar_method *method = incoming->base.method;
+    afar__leaving leaving = {
+        .what = method->path,
+        .node = incoming->port->node,
+        .publisher = incoming->port->options.publisher,
+    };
+
+    leaving.fd = method->reply_refs ? afar__port_fd(incoming->call) : -1;
+    return afar__abroad_write(abroad, method->reply_refs, message, &leaving, err);
+}
+
+static void
+pack_reply(afar__incoming *incoming)
+{
+    afar_call *call = &incoming->base;
+    afar__abroad abroad;
+
+    incoming->has_reply = !write_references(incoming, &abroad, call->reply, &call->error);
+    if (incoming->has_reply)
+        afar__grpc_pack(call->reply, &incoming->reply);
+    afar__abroad_undo(&abroad);
+}
+
 static void
 finish(afar_call *call)
 {
@@ -271,6 +299,8 @@ finish(afar_call *call)
      * true, and a caller who believed it would repeat what was done. */
     if (call->host && call->error.code == AFAR_MOVED)
         call->error.code = AFAR_UNAVAILABLE;
+    if (call->error.code == AFAR_OK && call->reply)
+        pack_reply(incoming);
     if (incoming->streams)
         afar__pipe_finish(&incoming->pipe);
     else
@@ -356,6 +386,8 @@ send_message(afar_call *call, const ProtobufCMessage *message, int64_t deadline,
     afar__incoming *incoming = incoming_of(call);
     afar__pipe_pause pause = { pause_turn, resume_turn, call };
     afar__pipe_result result;
+    afar__abroad abroad;
+    afar_code code;
 
     if (!incoming->streams || call->method->kind == AFAR_CLIENT_STREAM)
         return afar_fail(err, AFAR_FAILED_PRECONDITION, "%s sends no stream", call->method->path);
@@ -365,26 +397,32 @@ send_message(afar_call *call, const ProtobufCMessage *message, int64_t deadline,
         incoming->pipe.opening_count = 1;
         pthread_mutex_unlock(&incoming->pipe.lock);
     }
-    result = afar__pipe_send(&incoming->pipe, message, deadline, &pause);
+    code = write_references(incoming, &abroad, message, err);
+    result = code ? AFAR__PIPE_OK : afar__pipe_send(&incoming->pipe, message, deadline, &pause);
+    afar__abroad_undo(&abroad);
     if (result == AFAR__PIPE_OK)
-        return AFAR_OK;
+        return code;
     return stream_error(call, result, "the caller does not take what was sent", err);
 }
 
-/* A message's bytes, and the message. */
+/* A message's bytes, and the message, with what its references stand for. */
 static afar_code
 decode(afar__incoming *incoming, grpc_byte_buffer *buffer, afar__arena *arena,
        ProtobufCMessage **ret_message, afar_error *err)
 {
-    const afar_message_limits *limits = &incoming->port->node->limits;
+    const afar_method *method = incoming->base.method;
+    afar_node *node = incoming->port->node;
+    const afar_message_limits *limits = &node->limits;
     grpc_slice bytes;
     afar_code code = afar__grpc_flat(buffer, limits->max_bytes, &bytes, err);
 
     if (code)
         return code;
-    code = afar__decode(incoming->base.method->request, GRPC_SLICE_START_PTR(bytes),
-                        GRPC_SLICE_LENGTH(bytes), limits, arena, ret_message, err);
+    code = afar__decode(method->request, GRPC_SLICE_START_PTR(bytes), GRPC_SLICE_LENGTH(bytes),
+                        limits, arena, ret_message, err);
     grpc_slice_unref(bytes);
+    if (!code)
+        code = afar__abroad_read(node, method->request_refs, *ret_message, arena, err);
     return code;
 }
 

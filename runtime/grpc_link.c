@@ -19,6 +19,7 @@
 #include <grpc/grpc_security.h>
 #include <grpc/support/alloc.h>
 
+#include "runtime/abroad.h"
 #include "runtime/clock.h"
 #include "runtime/engine.h"
 #include "runtime/fail.h"
@@ -431,6 +432,24 @@ afar__link_object(afar__link *link, const afar_interface *interface, const char 
     remote->link = afar__link_ref(link);
     *ret_object = &remote->object;
     return AFAR_OK;
+}
+
+/* A link that does not heal leads into this process, or over a socket that was given to us. */
+bool
+afar__remote_spot(const afar_object *object, afar__spot *ret_spot)
+{
+    const afar__remote *remote = (const afar__remote *)object;
+    char name[sizeof ret_spot->name];
+    size_t length;
+
+    if (object->ops != &remote_ops || !remote->link->heals)
+        return false;
+    length = GRPC_SLICE_LENGTH(remote->name);
+    if (length >= sizeof name)
+        return false;
+    memcpy(name, GRPC_SLICE_START_PTR(remote->name), length);
+    name[length] = '\0';
+    return afar__spot_set(ret_spot, remote->link->address, name);
 }
 
 void

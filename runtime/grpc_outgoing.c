@@ -21,8 +21,10 @@
 #include <grpc/support/alloc.h>
 
 #include <afar/call.h>
+#include <afar/message.h>
 
 #include "runtime/call.h"
+#include "runtime/decode.h"
 #include "runtime/fail.h"
 #include "runtime/node.h"
 #include "runtime/status.h"
@@ -242,6 +244,43 @@ afar__outgoing_receive_status(afar__outgoing *out)
     op.data.recv_status_on_client.status_details = &out->text;
     op.data.recv_status_on_client.error_string = &out->error_string;
     return op;
+}
+
+/* ---- messages ---- */
+
+static afar_node *
+node_of(const afar__link *link)
+{
+    return (afar_node *)afar__link_node(link);
+}
+
+afar_code
+afar__outgoing_write(afar__link *link, const afar_method *method, const ProtobufCMessage *message,
+                     afar__abroad *abroad, afar_error *err)
+{
+    afar__leaving leaving = { .what = method->path, .node = node_of(link), .fd = -1 };
+
+    return afar__abroad_write(abroad, method->request_refs, message, &leaving, err);
+}
+
+afar_code
+afar__outgoing_decode(const afar__outgoing *out, grpc_slice bytes, ProtobufCMessage **ret_message,
+                      afar_error *err)
+{
+    afar_node *node = node_of(out->link);
+    ProtobufCMessage *message = NULL;
+    afar_code code = afar__decode_message(out->method->reply, GRPC_SLICE_START_PTR(bytes),
+                                          GRPC_SLICE_LENGTH(bytes), &node->limits, &message, err);
+
+    if (code)
+        return code;
+    code = afar__abroad_read(node, out->method->reply_refs, message, afar__message_arena(message),
+                             err);
+    if (code)
+        afar_message_free(message);
+    else
+        *ret_message = message;
+    return code;
 }
 
 /* ---- what came ---- */

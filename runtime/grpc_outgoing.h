@@ -4,6 +4,7 @@
 /* What unary calls and streams share on the calling side: the call in the core,
  * the metadata that goes out, the status that comes in. */
 
+#include "runtime/abroad.h"
 #include "runtime/call.h"
 #include "runtime/grpc_common.h"
 #include "runtime/link.h"
@@ -51,6 +52,18 @@ afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar__reque
 /* Any time, any thread: gives a unary call up. */
 void
 afar__outgoing_cancel(afar__outgoing *out);
+
+/* ---- messages ---- */
+
+/* Before a message is packed: its references get addresses, until afar__abroad_undo. */
+afar_code
+afar__outgoing_write(afar__link *link, const afar_method *method, const ProtobufCMessage *message,
+                     afar__abroad *abroad, afar_error *err);
+
+/* A reply or item, with what its references stand for; the bytes stay the caller's. */
+afar_code
+afar__outgoing_decode(const afar__outgoing *out, grpc_slice bytes, ProtobufCMessage **ret_message,
+                      afar_error *err);
 
 /* ---- on its way ---- */
 

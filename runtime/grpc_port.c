@@ -134,16 +134,23 @@ afar__port_leave(afar__port *port)
 }
 
 /* The core names a connection by the number of the descriptor it was given. */
+int
+afar__port_fd(grpc_call *call)
+{
+    char *name = grpc_call_get_peer(call);
+    int fd = strncmp(name, "fd:", 3) == 0 ? atoi(name + 3) : -1;
+
+    gpr_free(name);
+    return fd;
+}
+
 afar_peer
 afar__port_peer(afar__port *port, grpc_call *call)
 {
-    afar_peer peer = { "unknown", -1, -1 };
-    char *name = grpc_call_get_peer(call);
+    afar_peer unknown = { "unknown", -1, -1 };
+    int fd = afar__port_fd(call);
 
-    if (strncmp(name, "fd:", 3) == 0)
-        peer = port->options.peer(port->options.arg, atoi(name + 3));
-    gpr_free(name);
-    return peer;
+    return fd >= 0 ? port->options.peer(port->options.arg, fd) : unknown;
 }
 
 enum goal {

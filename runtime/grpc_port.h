@@ -65,6 +65,10 @@ afar__port_leave(afar__port *port);
 afar_peer
 afar__port_peer(afar__port *port, grpc_call *call);
 
+/* The descriptor of the connection that a call came in by; -1: not known. */
+int
+afar__port_fd(grpc_call *call);
+
 /* Asks the core for one more call. */
 void
 afar__incoming_request(afar__port *port);

@@ -16,8 +16,8 @@
 
 #include <afar/message.h>
 
+#include "runtime/abroad.h"
 #include "runtime/clock.h"
-#include "runtime/decode.h"
 #include "runtime/fail.h"
 #include "runtime/grpc_outgoing.h"
 #include "runtime/grpc_pipe.h"
@@ -218,11 +218,14 @@ static afar_code
 send_message(afar_stream *base, const ProtobufCMessage *message, int64_t deadline, afar_error *err)
 {
     struct stream *stream = stream_of(base);
-    afar__pipe_result result;
-    afar_code code = AFAR_OK;
+    afar__abroad abroad;
+    afar__pipe_result result = AFAR__PIPE_OK;
+    afar_code code = afar__outgoing_write(stream->out.link, base->method, message, &abroad, err);
 
     ref(&stream->pipe);
-    result = afar__pipe_send(&stream->pipe, message, deadline, NULL);
+    if (!code)
+        result = afar__pipe_send(&stream->pipe, message, deadline, NULL);
+    afar__abroad_undo(&abroad);
     if (result == AFAR__PIPE_FINISHED)
         code = afar__outgoing_fail(&stream->out, err, AFAR_FAILED_PRECONDITION,
                                    AFAR_OUTCOME_NOT_SENT, "sent after the stream was finished");
@@ -238,14 +241,13 @@ static afar_code
 decode(struct stream *stream, grpc_byte_buffer *buffer, ProtobufCMessage **ret_message,
        afar_error *err)
 {
-    const afar_message_limits *limits = &afar__link_node(stream->out.link)->limits;
+    size_t most = afar__link_node(stream->out.link)->limits.max_bytes;
     afar_error bad = AFAR_ERROR_INIT;
     grpc_slice bytes;
-    afar_code code = afar__grpc_flat(buffer, limits->max_bytes, &bytes, &bad);
+    afar_code code = afar__grpc_flat(buffer, most, &bytes, &bad);
 
     if (!code) {
-        code = afar__decode_message(stream->base.method->reply, GRPC_SLICE_START_PTR(bytes),
-                                    GRPC_SLICE_LENGTH(bytes), limits, ret_message, &bad);
+        code = afar__outgoing_decode(&stream->out, bytes, ret_message, &bad);
         grpc_slice_unref(bytes);
     }
     grpc_byte_buffer_destroy(buffer);
@@ -359,8 +361,26 @@ start_batches(struct stream *stream)
     afar__pipe_open(&stream->pipe);
 }
 
+/* The one request of a server stream. */
+static afar_code
+pack_request(struct stream *stream, const afar__remote *remote, const afar__request *request,
+             afar_error *err)
+{
+    afar__abroad abroad;
+    afar_code code;
+
+    if (!request->message)
+        return AFAR_OK;
+    code = afar__outgoing_write(remote->link, request->method, request->message, &abroad, err);
+    if (!code)
+        afar__grpc_pack(request->message, &stream->request);
+    afar__abroad_undo(&abroad);
+    stream->has_request = !code;
+    return code;
+}
+
 static void
-set_up(struct stream *stream, const afar_method *method, const ProtobufCMessage *request)
+set_up(struct stream *stream, const afar_method *method)
 {
     stream->base.ops = &ops;
     stream->base.method = method;
@@ -373,11 +393,8 @@ set_up(struct stream *stream, const afar_method *method, const ProtobufCMessage 
     stream->pipe.ref = ref_tag;
     stream->pipe.unref = unref_tag;
     stream->pipe.drained = drained;
-    stream->has_request = request != NULL;
-    if (request) {
-        afar__grpc_pack(request, &stream->request);
+    if (stream->has_request)
         stream->pipe.finish = stream->pipe.finish_sent = true;
-    }
 }
 
 afar_code
@@ -385,6 +402,7 @@ afar__stream_start(afar_object *object, const afar__request *request, afar_strea
                    afar_error *err)
 {
     struct stream *stream = calloc(1, sizeof *stream);
+    afar__remote *remote = (afar__remote *)object;
     afar_code code;
 
     if (!stream)
@@ -395,13 +413,16 @@ afar__stream_start(afar_object *object, const afar__request *request, afar_strea
         free(stream);
         return code;
     }
+    code = pack_request(stream, remote, request, err);
     if (!code)
-        code = afar__outgoing_open(&stream->out, (afar__remote *)object, request, err);
+        code = afar__outgoing_open(&stream->out, remote, request, err);
     if (!code) {
-        set_up(stream, request->method, request->message);
+        set_up(stream, request->method);
         start_batches(stream);
         *ret_stream = &stream->base;
     } else {
+        if (stream->has_request)
+            afar__grpc_packed_clear(&stream->request);
         free(stream);
     }
     afar__engine_background_end(); /* from now on each tag has it */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/decode.h"
+#include "runtime/abroad.h"
 #include "runtime/fail.h"
 #include "runtime/future.h"
 #include "runtime/grpc_outgoing.h"
@@ -43,7 +43,7 @@ take(afar_future *future, ProtobufCMessage **ret_reply, afar_error *err)
 {
     struct unary *unary = unary_of(future);
     afar_code code = afar__outgoing_result(&unary->out, err);
-    const afar_message_limits *limits = &afar__link_node(unary->out.link)->limits;
+    size_t most = afar__link_node(unary->out.link)->limits.max_bytes;
     grpc_slice bytes;
 
     if (code)
@@ -51,10 +51,9 @@ take(afar_future *future, ProtobufCMessage **ret_reply, afar_error *err)
     if (!unary->reply)
         return afar__outgoing_fail(&unary->out, err, AFAR_INTERNAL, AFAR_OUTCOME_ANSWERED,
                                    "the call ended well, but without a reply");
-    code = afar__grpc_flat(unary->reply, limits->max_bytes, &bytes, err);
+    code = afar__grpc_flat(unary->reply, most, &bytes, err);
     if (!code) {
-        code = afar__decode_message(future->method->reply, GRPC_SLICE_START_PTR(bytes),
-                                    GRPC_SLICE_LENGTH(bytes), limits, ret_reply, err);
+        code = afar__outgoing_decode(&unary->out, bytes, ret_reply, err);
         grpc_slice_unref(bytes);
     }
     if (code && err)
@@ -90,6 +89,32 @@ free_unary(afar_future *future)
 
 static const afar__future_ops ops = { take, cancel, metadata, free_unary };
 
+static afar_code
+pack(struct unary *unary, const afar__remote *remote, const afar__request *request, afar_error *err)
+{
+    afar__abroad abroad;
+    afar_code code =
+        afar__outgoing_write(remote->link, request->method, request->message, &abroad, err);
+
+    if (!code)
+        afar__grpc_pack(request->message, &unary->request);
+    afar__abroad_undo(&abroad);
+    return code;
+}
+
+static afar_code
+open_unary(struct unary *unary, afar__remote *remote, const afar__request *request, afar_error *err)
+{
+    afar_code code = pack(unary, remote, request, err);
+
+    if (code)
+        return code;
+    code = afar__outgoing_open(&unary->out, remote, request, err);
+    if (code)
+        afar__grpc_packed_clear(&unary->request);
+    return code;
+}
+
 static void
 start_batch(struct unary *unary)
 {
@@ -124,7 +149,7 @@ afar__unary_start(afar_object *object, const afar__request *request, afar_future
         free(unary);
         return code;
     }
-    code = afar__outgoing_open(&unary->out, (afar__remote *)object, request, err);
+    code = open_unary(unary, (afar__remote *)object, request, err);
     if (code) {
         if (background)
             afar__engine_background_end();
@@ -134,7 +159,6 @@ afar__unary_start(afar_object *object, const afar__request *request, afar_future
     afar__future_init(&unary->future, &ops, request->method);
     unary->tag.done = answered;
     unary->reply = NULL;
-    afar__grpc_pack(request->message, &unary->request);
     unary->future.background = background;
     start_batch(unary);
     *ret_future = &unary->future;

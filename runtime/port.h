@@ -8,6 +8,7 @@
 
 #include <afar/node.h>
 
+#include "runtime/abroad.h"
 #include "runtime/host.h"
 #include "runtime/transport.h"
 
@@ -35,6 +36,8 @@ typedef struct afar__port_options {
      * started, or freed, from inside.  NULL: such a call is one to an unknown object. */
     void (*session)(void *arg, afar__transport *transport);
     void *session_arg;
+    /* Lends the objects that replies refer to; NULL: another one of the node's. */
+    afar__publisher *publisher;
 } afar__port_options;
 
 afar_code

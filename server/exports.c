@@ -1,7 +1,7 @@
 /* What a server exports.
  *
- * Two hash tables under one lock for readers and writers.  Methods: by path, to the
- * method and its service.  Objects: by service and name.  A service is an
+ * Hash tables under one lock for readers and writers.  Methods: by path, to the
+ * method and its service.  Objects: by service and name, and by themselves.  A service is an
  * interface of which something was exported once; it stays, with its count of
  * objects, until the server goes, so its methods are answered with NOT_FOUND and
  * not with UNIMPLEMENTED when its last object has left. */
@@ -28,7 +28,8 @@ struct service {
 
 struct export
 {
-    struct export *next;                    /* in its bucket */
+    struct export *next;                    /* in its bucket, by name */
+    struct export *next_object;             /* in its bucket, by object */
     struct export *next_same, **place_same; /* among those of its service */
     struct service *service;
     afar_object *object;
@@ -46,7 +47,8 @@ struct path {
 struct afar__exports {
     pthread_rwlock_t lock; /* guards everything here */
     struct service *services;
-    struct export **exports;
+    struct export **exports; /* by name */
+    struct export **objects; /* the same, by object */
     size_t export_count, export_room;
     struct path **paths;
     size_t path_count, path_room;
@@ -69,6 +71,12 @@ hash_in(const struct service *service, const char *name)
     return hash_of(name, (uintptr_t)service);
 }
 
+static size_t
+bucket_of(const afar_object *object, size_t room)
+{
+    return (size_t)((uint64_t)(uintptr_t)object * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (room - 1);
+}
+
 /* ---- tables ---- */
 
 static afar_code
@@ -77,27 +85,45 @@ no_memory(const char *name, afar_error *err)
     return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory to export \"%s\"", name);
 }
 
+/* Into the buckets of both tables. */
+static void
+put(struct export **exports, struct export **objects, size_t room, struct export *export)
+{
+    struct export **name = &exports[export->hash & (room - 1)];
+    struct export **object = &objects[bucket_of(export->object, room)];
+
+    export->next = *name;
+    *name = export;
+    export->next_object = *object;
+    *object = export;
+}
+
 static bool
 grow_exports(afar__exports *exports)
 {
     size_t room = exports->export_room * 2;
-    struct export **table;
+    struct export **names, **objects;
 
     if (exports->export_count < exports->export_room)
         return true;
-    table = calloc(room, sizeof *table);
-    if (!table)
+    names = calloc(room, sizeof(*names));
+    objects = calloc(room, sizeof(*objects));
+    if (!names || !objects) {
+        free(names);
+        free(objects);
         return false;
+    }
     for (size_t i = 0; i < exports->export_room; i++)
         while (exports->exports[i]) {
             struct export *export = exports->exports[i];
 
             exports->exports[i] = export->next;
-            export->next = table[export->hash & (room - 1)];
-            table[export->hash & (room - 1)] = export;
+            put(names, objects, room, export);
         }
     free(exports->exports);
-    exports->exports = table;
+    free(exports->objects);
+    exports->exports = names;
+    exports->objects = objects;
     exports->export_room = room;
     return true;
 }
@@ -216,10 +242,12 @@ afar__exports_new(void)
 
     if (!exports)
         return NULL;
-    exports->exports = calloc(FIRST_ROOM, sizeof *exports->exports);
+    exports->exports = calloc(FIRST_ROOM, sizeof(*exports->exports));
+    exports->objects = calloc(FIRST_ROOM, sizeof(*exports->objects));
     exports->paths = calloc(FIRST_ROOM, sizeof *exports->paths);
-    if (!exports->exports || !exports->paths) {
+    if (!exports->exports || !exports->objects || !exports->paths) {
         free(exports->exports);
+        free(exports->objects);
         free(exports->paths);
         free(exports);
         return NULL;
@@ -255,6 +283,7 @@ afar__exports_free(afar__exports *exports)
             free(export);
         }
     free(exports->exports);
+    free(exports->objects);
     free_paths(exports);
     for (struct service *service = exports->services; service; service = next) {
         next = service->next;
@@ -270,7 +299,7 @@ static afar_code
 add_export(afar__exports *exports, struct service *service, const char *name, afar_object *object,
            afar_error *err)
 {
-    struct export *export, **bucket;
+    struct export *export;
 
     if (find_export(exports, service, name))
         return afar_fail(err, AFAR_ALREADY_EXISTS, "a %s is exported as \"%s\" already",
@@ -284,9 +313,7 @@ add_export(afar__exports *exports, struct service *service, const char *name, af
     export->service = service;
     export->object = afar_object_share(object);
     export->hash = hash_in(service, name);
-    bucket = &exports->exports[export->hash & (exports->export_room - 1)];
-    export->next = *bucket;
-    *bucket = export;
+    put(exports->exports, exports->objects, exports->export_room, export);
     exports->export_count++;
     export->next_same = service->some;
     export->place_same = &service->some;
@@ -329,6 +356,10 @@ unlink_export(afar__exports *exports, struct export *export)
     while (*place != export)
         place = &(*place)->next;
     *place = export->next;
+    place = &exports->objects[bucket_of(export->object, exports->export_room)];
+    while (*place != export)
+        place = &(*place)->next_object;
+    *place = export->next_object;
     exports->export_count--;
     *export->place_same = export->next_same;
     if (export->next_same)
@@ -416,4 +447,36 @@ afar__exports_find(afar__exports *exports, const char *path, const char *name,
     }
     pthread_rwlock_unlock(&exports->lock);
     return code;
+}
+
+bool
+afar__exports_name(afar__exports *exports, const afar_object *object, char ret_name[256])
+{
+    bool found = false;
+
+    pthread_rwlock_rdlock(&exports->lock);
+    struct export *export = exports->objects[bucket_of(object, exports->export_room)];
+    for (; export && (!found || !*ret_name); export = export->next_object)
+        if (export->object == object) {
+            strcpy(ret_name, export->name);
+            found = true;
+        }
+    pthread_rwlock_unlock(&exports->lock);
+    return found;
+}
+
+afar_object *
+afar__exports_object(afar__exports *exports, const afar_interface *interface, const char *name)
+{
+    const struct service *service;
+    const struct export *export;
+    afar_object *object = NULL;
+
+    pthread_rwlock_rdlock(&exports->lock);
+    service = find_service(exports, interface);
+    export = service ? find_export(exports, service, name) : NULL;
+    if (export)
+        object = afar_object_share(export->object);
+    pthread_rwlock_unlock(&exports->lock);
+    return object;
 }

@@ -3,6 +3,8 @@
 
 /* What a server exports: objects by interface and name, methods by path. */
 
+#include <stdbool.h>
+
 #include <afar/object.h>
 
 #include "runtime/port.h"
@@ -24,6 +26,14 @@ afar__exports_add(afar__exports *exports, const char *name, afar_object *object,
 afar_code
 afar__exports_remove(afar__exports *exports, const char *name, const afar_interface *interface,
                      afar_error *err);
+
+/* The name by which that object is exported, any name rather than ""; false if it is not. */
+bool
+afar__exports_name(afar__exports *exports, const afar_object *object, char ret_name[256]);
+
+/* The object of that interface which is exported so, a reference, or NULL. */
+afar_object *
+afar__exports_object(afar__exports *exports, const afar_interface *interface, const char *name);
 
 /* What a call is for (port.h). */
 afar_code

@@ -405,3 +405,21 @@ afar__listen_close(afar__listener *listener)
         close(listener->fd);
     *listener = (afar__listener)AFAR__LISTENER_INIT;
 }
+
+/* The folder is asked of the kernel: the working folder may be another one by now. */
+afar_code
+afar__listen_whole(const afar__listener *listener, char *ret_text, size_t size, afar_error *err)
+{
+    char link[40], folder[256];
+    ssize_t length;
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", listener->folder);
+    length = readlink(link, folder, sizeof folder);
+    if (length < 1 || (size_t)length >= sizeof folder)
+        return afar_fail(err, AFAR_INVALID_ARGUMENT,
+                         "%s: its whole path is not known or too long; set the option `endpoints`",
+                         listener->address);
+    folder[length] = '\0';
+    snprintf(ret_text, size, "unix:%s/%s", strcmp(folder, "/") == 0 ? "" : folder, listener->file);
+    return AFAR_OK;
+}

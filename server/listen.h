@@ -46,6 +46,11 @@ afar__listen_open(const afar__address *address, bool insecure, afar__listener *r
 void
 afar__listen_close(afar__listener *listener);
 
+/* The address of a unix socket with its whole path, wherever who reads it is: "unix:/run/bank.sock".
+ * INVALID_ARGUMENT if that is not known. */
+AFAR_MUST_USE afar_code
+afar__listen_whole(const afar__listener *listener, char *ret_text, size_t size, afar_error *err);
+
 /* Prints an IPv4 or IPv6 address with its port, "127.0.0.1:7000" or "[::1]:7000";
  * an IPv4 address inside an IPv6 one prints as IPv4. */
 void

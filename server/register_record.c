@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DEFAULT_LEASE_MS 15000
 #define SOMEWHERE "grpc://127.0.0.1:1"
@@ -158,24 +157,6 @@ afar__claim_clear(afar__claim *claim)
 
 /* ---- where we listen ---- */
 
-/* The folder is asked of the kernel: the working folder may be another one by now. */
-static afar_code
-unix_endpoint(const afar__listener *listener, char *text, size_t size, afar_error *err)
-{
-    char link[40], folder[256];
-    ssize_t length;
-
-    snprintf(link, sizeof link, "/proc/self/fd/%d", listener->folder);
-    length = readlink(link, folder, sizeof folder);
-    if (length < 1 || (size_t)length >= sizeof folder)
-        return afar_fail(err, AFAR_INVALID_ARGUMENT,
-                         "%s: its whole path is not known or too long; set the option `endpoints`",
-                         listener->address);
-    folder[length] = '\0';
-    snprintf(text, size, "unix:%s/%s", strcmp(folder, "/") == 0 ? "" : folder, listener->file);
-    return AFAR_OK;
-}
-
 static afar_code
 tcp_endpoint(const afar__listener *listener, char *text, size_t size, afar_error *err)
 {
@@ -193,7 +174,7 @@ static afar_code
 add_listener(afar__record *record, const afar__listener *listener, afar_error *err)
 {
     char text[400];
-    afar_code code = listener->folder >= 0 ? unix_endpoint(listener, text, sizeof text, err)
+    afar_code code = listener->folder >= 0 ? afar__listen_whole(listener, text, sizeof text, err)
                                            : tcp_endpoint(listener, text, sizeof text, err);
 
     if (!code)

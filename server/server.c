@@ -36,6 +36,7 @@
 #include "server/accept.h"
 #include "server/exports.h"
 #include "server/identity.h"
+#include "server/publish.h"
 #include "server/register.h"
 
 #define MAX_LISTENERS 16
@@ -43,6 +44,8 @@
 #define DEFAULT_STREAMS 1000
 #define DEFAULT_SILENT_MS 10000
 #define DEFAULT_GRACE_MS 5000
+#define DEFAULT_LEND_MS 60000
+#define DEFAULT_LENT 10000
 
 enum state { OPEN, STARTED, STOPPING, STOPPED };
 
@@ -50,6 +53,7 @@ struct afar_server {
     afar_node *node;
     afar_server_options options;
     afar__exports *exports;
+    afar__publish *publish;
     pthread_mutex_t export_lock;  /* so that names are registered in the order of exports */
     afar__register *registration; /* NULL: without the option `names` */
     afar_object *identity;
@@ -85,6 +89,10 @@ take_options(afar_server *server, const afar_server_options *options)
         server->options.silent_ms = DEFAULT_SILENT_MS;
     if (server->options.grace_ms == 0)
         server->options.grace_ms = DEFAULT_GRACE_MS;
+    if (server->options.lend_ms == 0)
+        server->options.lend_ms = DEFAULT_LEND_MS;
+    if (server->options.max_lent == 0)
+        server->options.max_lent = DEFAULT_LENT;
 }
 
 /* Two descriptors go with every connection; the soft limit is often 1,024. */
@@ -145,7 +153,26 @@ find(void *arg, const char *path, const char *name, afar__target *ret_target, af
 
     if (afar__identity_find(server->identity, path, ret_target))
         return AFAR_OK;
-    return afar__exports_find(server->exports, path, name, ret_target, err);
+    return afar__publish_find(server->publish, path, name, ret_target, err);
+}
+
+static afar_code
+open_publish(afar_server *server, afar_error *err)
+{
+    const afar_server_options *options = &server->options;
+
+    return afar__publish_new(server->node, server->exports, options->lend_ms * AFAR__MILLISECOND,
+                             options->max_lent, &server->publish, err);
+}
+
+/* After the options of registering were checked, which say more about a wrong endpoint. */
+static afar_code
+set_endpoint(afar_server *server, afar_error *err)
+{
+    const char *const *endpoints = server->options.endpoints;
+
+    return endpoints && *endpoints ? afar__publish_endpoint(server->publish, *endpoints, err)
+                                   : AFAR_OK;
 }
 
 static afar_code
@@ -174,10 +201,14 @@ open_parts(afar_server *server, const char *address, afar_error *err)
             code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a server", address);
     }
     if (!code)
+        code = open_publish(server, err);
+    if (!code)
+        port.publisher = afar__publish_publisher(server->publish);
+    if (!code)
         code = afar__port_open(server->node, &port, &server->port, err);
     if (!code && server->options.names && *server->options.names)
         code = afar__register_open(server->node, &server->options, &server->registration, err);
-    return code;
+    return code ? code : set_endpoint(server, err);
 }
 
 /* They were the caller's, and copied by those who need them. */
@@ -200,6 +231,7 @@ free_server(afar_server *server)
     for (size_t i = 0; i < server->listener_count; i++)
         afar__listen_close(&server->listeners[i]);
     afar__register_free(server->registration);
+    afar__publish_free(server->publish);
     afar__exports_free(server->exports);
     afar_object_close(server->identity);
     if (server->stop_event >= 0)
@@ -386,6 +418,8 @@ start_parts(afar_server *server, afar_error *err)
     if (!code)
         code = afar__port_start(server->port, err);
     if (!code)
+        code = afar__publish_start(server->publish, server->listeners, server->listener_count, err);
+    if (!code)
         code = afar__acceptor_start(server->acceptor, err);
     if (!code && server->registration)
         code = afar__register_start(server->registration, err);
@@ -426,6 +460,7 @@ stop_parts(afar_server *server)
     /* First, so that nobody is sent here who will be refused. */
     if (server->registration)
         afar__register_stop(server->registration);
+    afar__publish_withdraw(server->publish);
     if (server->inproc[0])
         afar__inproc_unlisten(server->inproc, server);
     atomic_store(&server->takes, NULL);
@@ -437,6 +472,7 @@ stop_parts(afar_server *server)
     deadline = afar__now() + grace * AFAR__MILLISECOND;
     afar__inbound_close(server->inbound, deadline);
     afar__port_stop(server->port, deadline);
+    afar__publish_stop(server->publish);
     if (server->acceptor)
         afar__acceptor_shutdown_all(server->acceptor);
     afar__log(AFAR_LOG_INFO, "stopped serving at %s", server->address);

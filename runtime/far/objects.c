@@ -82,9 +82,8 @@ is_theirs(const afar__connection *connection, afar_object *object)
     return far && far->connection == connection;
 }
 
-/* Where a third process can open it; NULL: nowhere. */
-static const afar__where *
-where_of(afar_object *object)
+const afar__where *
+afar__refs_where(afar_object *object)
 {
     const struct far *far = far_of(object);
 
@@ -100,7 +99,7 @@ afar__refs_prepare(afar__connection *connection, afar__ref_list *list, afar_erro
         afar_object *object = list->objects[i], *relay = NULL;
         afar_code code;
 
-        if (afar__host_of(object) || is_theirs(connection, object) || where_of(object))
+        if (afar__host_of(object) || is_theirs(connection, object) || afar__refs_where(object))
             continue;
         code = afar__relay_new(object, &relay, err);
         if (code)
@@ -160,7 +159,7 @@ describe(const afar__connection *connection, afar_object *object,
         reference->import = far_of(object)->import;
     } else {
         reference->kind = AFAR__SESSION_THIRD;
-        fill_where(where_of(object), reference);
+        fill_where(afar__refs_where(object), reference);
     }
 }
 

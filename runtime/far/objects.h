@@ -9,6 +9,7 @@
  * long as that lives. */
 
 #include "runtime/arena.h"
+#include "runtime/far/far.h"
 #include "runtime/far/question.h"
 #include "runtime/refs.h"
 
@@ -17,6 +18,10 @@
 /* Replaces what the peer of that connection cannot reach by relays (relay.h).  Without the lock. */
 afar_code
 afar__refs_prepare(afar__connection *connection, afar__ref_list *list, afar_error *err);
+
+/* Where a third process can open it; NULL: nowhere, or it is no object of these. */
+const afar__where *
+afar__refs_where(afar_object *object);
 
 /* What the core is told of a prepared list, for one call, answer or item.  Open it, fill it and
  * give `references` to the core under the lock, say when the core took them: then objects that the

@@ -41,6 +41,11 @@ typedef struct afar_server_options {
     unsigned max_streams;          /* calls at a time on one connection; 0: 1,000 */
     int64_t silent_ms;             /* a connection whose first bytes do not come in this
                                       time is closed; 0: 10,000 */
+    int64_t lend_ms;               /* how long an object without a name stays callable for who
+                                      got a reference to it over plain gRPC: after the last
+                                      call on it began, or it was sent last.  0: 60,000 */
+    unsigned max_lent;             /* such objects at a time; sending one more is
+                                      RESOURCE_EXHAUSTED.  0: 10,000 */
     int64_t grace_ms;              /* what running calls get to finish when the server
                                       stops; then they are cancelled.  0: 5,000; -1: none */
 
@@ -55,7 +60,9 @@ typedef struct afar_server_options {
                                       "grpc://host:port".  NULL: the addresses that the
                                       server listens on, but inproc:.  0.0.0.0 and [::]
                                       are nowhere to connect to: INVALID_ARGUMENT when the
-                                      server starts without this option */
+                                      server starts without this option.  The first one is
+                                      also told in references that go out over plain gRPC
+                                      (docs/references.md), with or without `names` */
     const char *const *metadata;   /* recorded with each name: key, value, key, value,
                                       NULL.  NULL: none */
     unsigned lease_ms;             /* how long a name stays when this process is killed,
@@ -65,7 +72,7 @@ typedef struct afar_server_options {
 } afar_server_options;
 
 #define AFAR_SERVER_OPTIONS_INIT \
-    { sizeof(afar_server_options), false, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, false }
+    { sizeof(afar_server_options), false, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, false }
 
 /* Opens a server and binds its address; connections wait in the backlog until
  * afar_server_start or _run (those to inproc: are refused until then).  node NULL: one of its own.  options may be NULL.
