@@ -7,10 +7,13 @@
  *
  * Names of objects:
  *
- *     grpc://host:port/name       the object `name` on a gRPC server
- *     grpc://host:port            the server's default object of the interface
- *     unix:path/name  unix:path   the same over a unix socket; the path ends at the
- *                                 first component that is not a directory
+ *     afar://host:port/name       the object `name` of an Afar server, over a session
+ *     afar://host:port            the server's default object of the interface
+ *     grpc://host:port[/name]     the same over plain gRPC, on any gRPC server; without
+ *                                 references in messages
+ *     unix:path/name  unix:path   over a unix socket, a session unless the server has none;
+ *                                 the path ends at the first component that is not a
+ *                                 directory
  *     inproc:server/name          a server of this process (for tests)
  *     name                        asks the name server
  *     KEY@name                    the same, and only that key may own the name
