@@ -9,8 +9,8 @@
  *
  *     afar://host:port/name       the object `name` of an Afar server, over a session
  *     afar://host:port            the server's default object of the interface
- *     grpc://host:port[/name]     the same over plain gRPC, on any gRPC server; without
- *                                 references in messages
+ *     grpc://host:port[/name]     the same over plain gRPC, on any gRPC server; references
+ *                                 in messages travel as addresses
  *     unix:path/name  unix:path   over a unix socket, a session unless the server has none;
  *                                 the path ends at the first component that is not a
  *                                 directory
