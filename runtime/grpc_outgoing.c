@@ -103,10 +103,10 @@ add_slice(afar__outgoing *out, const char *key, grpc_slice value)
 }
 
 static afar_code
-fill_metadata(afar__outgoing *out, const afar__remote *remote, const afar_call_options *options,
+fill_metadata(afar__outgoing *out, const afar__remote *remote, const afar__request *request,
               afar_error *err)
 {
-    const afar_metadata *given = options ? options->metadata : NULL;
+    const afar_metadata *given = request->options ? request->options->metadata : NULL;
     size_t count = 2 + (given ? given->count : 0) + inherit(out, given, false);
 
     if (given) {
@@ -126,7 +126,7 @@ fill_metadata(afar__outgoing *out, const afar__remote *remote, const afar_call_o
         out->metadata[out->metadata_count++] = afar__grpc_pair(
             given->entries[i].key, given->entries[i].value, given->entries[i].length);
     inherit(out, given, true);
-    if (afar_call_current())
+    if (afar_call_current() && request->how != AFAR__START_DETACHED)
         add_chain(out, afar_call_current());
     return AFAR_OK;
 }
@@ -186,7 +186,7 @@ afar__outgoing_open(afar__outgoing *out, afar__remote *remote, const afar__reque
         out->flags = GRPC_INITIAL_METADATA_WAIT_FOR_READY |
                      GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET;
     out->link = afar__link_ref(remote->link);
-    code = fill_metadata(out, remote, request->options, err);
+    code = fill_metadata(out, remote, request, err);
     if (!code)
         code = afar__link_call(out->link, out, err);
     if (code) {

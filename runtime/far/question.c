@@ -131,7 +131,8 @@ afar__question_init(afar__question *question, const afar__question_ops *ops, afa
     if (current) {
         if (afar_call_deadline(current).ns < question->deadline)
             question->deadline = afar_call_deadline(current).ns;
-        fill_chain(question, current);
+        if (!question->oneway)
+            fill_chain(question, current);
     }
     if (current || request->options)
         code = fill_metadata(question, node, request->options ? request->options->metadata : NULL,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "pair.h"
+#include "runtime/call.h"
 
 /* ---- deferring ---- */
 
@@ -283,4 +284,76 @@ TEST(a_call_that_comes_back_over_a_session_ends)
 TEST(a_call_that_comes_back_over_grpc_ends)
 {
     come_back_over(TCP, "grpc://");
+}
+
+/* ---- what nobody waits for ---- */
+
+struct teller {
+    test_probe *other;
+    struct event told;
+    unsigned asked_chain, told_chain; /* of the calls that came */
+};
+
+static afar_code
+ask_and_tell(void *self, const Test__Packet *request, Test__Packet *reply, afar_call *call)
+{
+    struct teller *teller = self;
+    afar_error err = AFAR_ERROR_INIT;
+
+    if (request->number == 0) {
+        teller->asked_chain = call->chain_length;
+        return AFAR_OK;
+    }
+    afar_code code = ask(teller->other, 0, &reply->number, &err);
+    if (!code)
+        code = test_probe_tell(teller->other, request, soon(), &err);
+    if (code)
+        afar_call_fail_error(call, &err);
+    afar_error_clear(&err);
+    return code;
+}
+
+static afar_code
+be_told(void *self, const Test__Packet *request, afar_call *call)
+{
+    struct teller *teller = self;
+
+    (void)request;
+    teller->told_chain = call->chain_length;
+    event_raise(&teller->told);
+    return AFAR_OK;
+}
+
+static const test_probe_methods telling = { .ask = ask_and_tell, .tell = be_told };
+
+/* The handler that made it does not wait for it: what comes back of it waits its turn. */
+static void
+tell_over(const char *transport, const char *scheme)
+{
+    struct teller near = { .told = EVENT_INIT }, far = { .told = EVENT_INIT };
+    afar_error err = AFAR_ERROR_INIT;
+    struct pair pair;
+    char name[400];
+
+    pair_open(&pair, transport);
+    test_probe *first = make_probe(&telling, &near, AFAR_SERIAL);
+    test_probe *second = make_probe(&telling, &far, AFAR_SERIAL);
+    export_probe(pair.server, "second", second);
+    snprintf(name, sizeof name, "%s%s/second", scheme, afar_server_address(pair.server));
+    CHECK_OK(test_probe_open(pair.client, name, soon(), &near.other, &err));
+    (void)asked(first, 1);
+    event_wait(&far.told, 1);
+    CHECK_INT(far.asked_chain, 1);
+    CHECK_INT(far.told_chain, 0);
+    test_probe_close(near.other);
+    test_probe_close(first);
+    test_probe_close(second);
+    pair_close(&pair);
+}
+
+TEST(a_call_that_nobody_waits_for_descends_from_none)
+{
+    tell_over(TCP, "afar://");
+    tell_over(TCP, "grpc://");
+    tell_over(INPROC, "");
 }
