@@ -96,7 +96,7 @@ afar_object_start(afar_object *object, const afar_method *method,
 
 /* Starts a unary call whose answer nobody waits for.  AFAR_OK says that it is on
  * its way, not that it arrived.  It goes on when the handler that started it
- * returns. */
+ * returns; what it leads to does not descend from that handler's call. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_object_send(afar_object *object, const afar_method *method,
                  const ProtobufCMessage *request, afar_deadline deadline,
