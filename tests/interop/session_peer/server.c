@@ -1,6 +1,6 @@
 /* The server of the session tests: the services of desk.proto.
  *
- *     session_server ADDRESS
+ *     session_server ADDRESS [LEND_MS [MAX_LENT]]
  *
  * Prints "serving at ADDRESS" and serves until SIGTERM.  A desk is the default, one is
  * exported as "desk": they are concurrent, as their handlers wait for what they call.  One more,
@@ -448,16 +448,19 @@ export_desk(afar_server *server, afar_mode mode, const char *name, afar_error *e
 int
 main(int argc, char **argv)
 {
+    afar_server_options options = AFAR_SERVER_OPTIONS_INIT;
     afar_error err = AFAR_ERROR_INIT;
     afar_server *server = NULL;
     afar_code code;
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: session_server ADDRESS\n");
+    if (argc < 2 || argc > 4) {
+        fprintf(stderr, "usage: session_server ADDRESS [LEND_MS [MAX_LENT]]\n");
         return EXIT_FAILURE;
     }
+    options.lend_ms = argc > 2 ? strtoll(argv[2], NULL, 10) : 0;
+    options.max_lent = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
     afar_log_set(afar_log_stderr, NULL, AFAR_LOG_ERROR);
-    if (!(code = afar_server_open(NULL, argv[1], NULL, &server, &err)) &&
+    if (!(code = afar_server_open(NULL, argv[1], &options, &server, &err)) &&
         !(code = export_desk(server, AFAR_CONCURRENT, "", &err)) &&
         !(code = export_desk(server, AFAR_CONCURRENT, "desk", &err)) &&
         !(code = export_desk(server, AFAR_SERIAL, "serial", &err))) {
