@@ -536,6 +536,18 @@ returned(afar__connection *connection, afar__question *question, const afar__ses
     question->ops->unref(question);
 }
 
+/* Of a call that has no stream: nobody receives it. */
+static void
+ignore_item(afar__connection *connection, afar__question *question,
+            const afar__session_event *event)
+{
+    afar__refs_refuse(connection, event);
+    pthread_mutex_lock(&connection->lock);
+    afar__session_taken(connection->session, question->id, event->cost, true);
+    connection->again = true;
+    pthread_mutex_unlock(&connection->lock);
+}
+
 void
 afar__question_event(afar__connection *connection, const afar__session_event *event)
 {
@@ -543,6 +555,8 @@ afar__question_event(afar__connection *connection, const afar__session_event *ev
 
     if (event->kind == AFAR__SESSION_RETURNED)
         returned(connection, question, event);
+    else if (event->kind == AFAR__SESSION_ITEM && !question->ops->item)
+        ignore_item(connection, question, event);
     else if (event->kind == AFAR__SESSION_ITEM)
         question->ops->item(question, event);
     else

@@ -22,7 +22,8 @@ typedef struct afar__question_ops {
      * lock held. */
     void (*done)(afar__question *question, const afar__session_event *answer,
                  const afar_error *err);
-    /* A message of the stream came; or an item of ours does not wait for credit any more. */
+    /* A message of the stream came; or an item of ours does not wait for credit any more.  NULL for
+     * calls without a stream. */
     void (*item)(afar__question *question, const afar__session_event *event);
     void (*writable)(afar__question *question);
     /* It was sent, so items may be. */
