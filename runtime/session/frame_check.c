@@ -203,6 +203,7 @@ static bool
 is_good_method(const afar__frame_method *method, afar__fault *fault)
 {
     return is_from_1(method->number, "number", fault) && is_text(method->path, "path", fault) &&
+           rule(method->path.length != 0, "path", "is empty", fault) &&
            rule(method->path.length <= AFAR__FRAME_MAX_METHOD, "path", "is longer than 512 bytes",
                 fault);
 }

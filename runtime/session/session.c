@@ -439,7 +439,8 @@ read_frame(afar__session *session, afar__session_event *event)
         frame->wire.length > frame->length + 64)
         return afar__session_fault(session, "%s has fields beside it",
                                    afar__frame_name(frame->kind));
-    if (!session->opened && frame->kind != AFAR__FRAME_HELLO && frame->kind != AFAR__FRAME_GOODBYE)
+    if (!session->opened && frame->kind != AFAR__FRAME_HELLO &&
+        (frame->kind != AFAR__FRAME_GOODBYE || frame->goodbye.reason == AFAR__GOODBYE_NONE))
         return afar__session_fault(session, "%s before Hello", afar__frame_name(frame->kind));
     switch (frame->kind) {
     case AFAR__FRAME_HELLO:

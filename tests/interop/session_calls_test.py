@@ -77,6 +77,23 @@ class Calls:
             self.assertIsNone(both.receive(desk.Bytes))
             both.reply(desk.Nothing)
 
+    def test_initial_metadata_comes_with_the_first_item(self):
+        with self.peer() as peer:
+            both = peer.call("desk", on("Both"))
+            for number in range(2):
+                both.send(desk.Bytes(number=number))
+                both.receive(desk.Bytes)
+                self.assertEqual([(pair.key, pair.value) for pair in both.initial],
+                                 [("first", b"1")])
+            both.end()
+            self.assertEqual(len(both.wait().initial), 0)
+
+    def test_initial_metadata_without_items_comes_with_the_return(self):
+        with self.peer() as peer:
+            both = peer.call("desk", on("Both"))
+            both.end()
+            self.assertEqual([pair.key for pair in both.wait().initial], ["first"])
+
     def test_ping(self):
         with self.peer() as peer:
             for number in (0, 1, (1 << 64) - 1):

@@ -108,6 +108,9 @@ FRAMES = {
     "an instance of 15 bytes":
         [ECHO, call_with(address=proto.Address(address="unix:x", instance=bytes(15)))],
     "a key of 31 bytes": [ECHO, call_with(address=proto.Address(address="unix:x", key=bytes(31)))],
+    "initial metadata of the caller":
+        [BOTH, call(), item(1, initial=[proto.Pair(key="k")])],
+    "a method without a path": [frame(method=proto.Method(number=1))],
     "a Return for no call": [frame(return_=proto.Return(call=1))],
     "Finish for no call": [finish(1)],
     "Finish for a call that is not kept": [HOLD, call(), finish(1)],
@@ -131,6 +134,8 @@ HELLOS = {
     "an instance of 15 bytes": [frame(hello=proto.Hello(lowest=1, highest=1, instance=bytes(15)))],
     "a host of 5 bytes":
         [frame(hello=proto.Hello(lowest=1, highest=1, instance=ID, host=bytes(5)))],
+    "no versions": [frame(hello=proto.Hello(lowest=2, highest=1, instance=ID))],
+    "a Goodbye in order before Hello": [frame(goodbye=proto.Goodbye())],
     "too many features":
         [frame(hello=proto.Hello(lowest=1, highest=1, instance=ID, features=range(65)))],
 }
@@ -146,6 +151,10 @@ ANSWERS = {
         lambda number: [frame(return_=proto.Return(call=number, payload=bytes(MESSAGE + 1)))],
     "an Item after the Return":
         lambda number: [frame(return_=proto.Return(call=number)), item(number, to_caller=True)],
+    "initial metadata behind an Item":
+        lambda number: [item(number, to_caller=True),
+                        frame(return_=proto.Return(call=number,
+                                                   initial=[proto.Pair(key="k")]))],
     "too many trailing metadata":
         lambda number: [frame(return_=proto.Return(
             call=number, trailing=[proto.Pair(key="k", value=bytes(8192))]))],
@@ -346,7 +355,23 @@ class NoRules:
 
 
 class AfarServer(Rules, NoRules, SessionTest):
-    pass
+    def test_items_for_a_call_without_a_stream_are_ignored(self):
+        """Nobody can receive them; what they brought is given back."""
+        talker, given = Object(LISTENER), Listener()
+        with self.peer() as peer:
+            extra = peer.references()
+            extra.put(given)
+
+            def hear(answer):
+                answer.send(desk.Bytes(), extra)
+                return desk.Text(text="heard")
+            talker.methods["Hear"] = hear
+            references = peer.references()
+            question = peer.call("desk", on("CallBack"), references=references, request=(
+                desk.CallBackRequest(listener=references.put(talker), times=1)))
+            self.assertEqual(list(question.reply(desk.Texts).texts), ["heard"])
+            peer.wait_until(lambda: not peer.exports)
+            self.assertTrue(given.gone.is_set())
 
 
 class PythonServer(Rules, NoRules, SessionTest):

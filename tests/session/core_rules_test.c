@@ -114,6 +114,19 @@ TEST(a_frame_before_hello_is_a_fault)
     expect_fault(session, "Ping before Hello");
 }
 
+TEST(a_session_that_was_not_opened_is_not_closed_in_order)
+{
+    afar__session *session = core_open(NULL, 1);
+    afar__frame frame = { .kind = AFAR__FRAME_GOODBYE };
+    uint8_t *data;
+    size_t length;
+
+    CHECK(afar__session_take(session, 0, &data, &length));
+    free(data);
+    feed(session, &frame);
+    expect_fault(session, "Goodbye before Hello");
+}
+
 TEST(an_id_in_use_is_a_fault)
 {
     afar__session *session = open_against(NULL);

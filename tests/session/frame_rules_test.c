@@ -334,6 +334,11 @@ TEST(a_reply_is_a_success_or_a_failure)
            "Return.references: come with a failure");
 }
 
+TEST(a_method_has_a_path)
+{
+    REFUSE(AFAR__FRAME_METHOD, ID, "Method.path: is empty");
+}
+
 TEST(a_caller_has_no_initial_metadata_in_its_items)
 {
     REFUSE(AFAR__FRAME_ITEM, ID "\x2a\x03\x0a\x01x", "Item.initial: comes from the caller");

@@ -105,6 +105,8 @@ class Calling:
         self.credit = 0             # what may still be sent
         self.ended = False          # no more items come
         self.sent_end = False       # no more items go
+        self.begun = False          # an item came to the caller
+        self.initial = []           # metadata of the answer: that came, or is to go
 
     def receive(self, kind):
         """The next message, with its references in `references`, or None at the end."""
@@ -128,6 +130,10 @@ class Calling:
 
 class Question(Calling):
     """A call that we made."""
+
+    def take_initial(self):
+        """A caller sends none."""
+        return []
 
     to_caller = True                # the direction of what comes
 
@@ -189,6 +195,11 @@ class Answer(Calling):
         self.out = References(session)
         self.nested = []            # calls that were made for it
         self.began = time.monotonic()
+
+    def take_initial(self):
+        """It goes with what is said first."""
+        initial, self.initial = self.initial, []
+        return initial
 
     def request(self, kind):
         return kind.FromString(self.payload)

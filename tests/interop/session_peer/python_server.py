@@ -21,7 +21,7 @@ from session_peer.calls import (FAILED_PRECONDITION, INVALID_ARGUMENT, LOST, Fai
                                 Import, Object)
 from session_peer.peer import OPEN, OPTIONS  # noqa: E402
 from session_peer.session import Over, Session  # noqa: E402
-from session_peer.wire import desk  # noqa: E402
+from session_peer.wire import desk, proto  # noqa: E402
 
 DESK, COUNTER, LISTENER = (f"afar.test.desk.{name}" for name in ("Desk", "Counter", "Listener"))
 STREAMS = 200
@@ -162,6 +162,7 @@ class Desk(Object):
             answer.send(desk.Bytes(number=number, data=bytes(request.size)))
 
     def both(self, answer):
+        answer.initial = [proto.Pair(key="first", value=b"1")]
         while (message := answer.receive(desk.Bytes)) is not None:
             answer.send(message)
 

@@ -404,10 +404,9 @@ static afar_code
 both(void *self, afar_test_desk_desk_both_server_stream *stream, afar_call *call)
 {
     const Bytes *message = NULL;
-    afar_code code = AFAR_OK;
+    afar_code code = afar_call_add_initial_metadata(call, "first", "1", 1, NULL);
 
     (void)self;
-    (void)call;
     while (!code &&
            !(code = afar_test_desk_desk_both_server_receive(stream, AFAR_FOREVER, &message, NULL)))
         code = afar_test_desk_desk_both_server_send(stream, message, AFAR_FOREVER, NULL);

@@ -16,7 +16,7 @@ from google.protobuf import message
 
 from harness import PATIENCE
 from session_peer import wire
-from session_peer.calls import (FAILED_PRECONDITION, MOST_CHAIN, NOT_FOUND, RESOURCE_EXHAUSTED,
+from session_peer.calls import (MOST_CHAIN, NOT_FOUND, RESOURCE_EXHAUSTED,
                                 UNAVAILABLE, Answer, Failed, Import, Question, References)
 from session_peer.wire import Ref, fields, proto
 
@@ -194,7 +194,8 @@ class Session:
 
     def send_item(self, calling, payload, references=None):
         item = proto.Item(call=calling.number, to_caller=not calling.to_caller, payload=payload,
-                          references=references.those if references else ())
+                          references=references.those if references else (),
+                          initial=calling.take_initial())
         with self.lock:
             self.wait(lambda: self.credit > 0 and calling.credit > 0)
             self.credit -= item.ByteSize() + EXTRA
@@ -220,6 +221,7 @@ class Session:
     def answer(self, answer, result):
         with self.lock:
             result.call = answer.number
+            result.initial.extend(answer.take_initial())
             answer.result = result
             if not answer.keep or answer.finished:
                 del self.answers[answer.number]
@@ -282,6 +284,7 @@ class Session:
 
     def take_hello(self, hello):
         rule(not self.hello, "a second Hello")
+        rule(hello.lowest <= hello.highest, "the lowest version is above the highest")
         rule(len(hello.instance) == 16, "an instance has 16 bytes")
         rule(len(hello.host) in (0, 16), "a host has 16 bytes or none")
         rule(len(hello.features) <= MOST_FEATURES, "too many features")
@@ -296,7 +299,7 @@ class Session:
     def take_method(self, method):
         rule(method.number == len(self.paths) + 1, f"method {method.number} is not the next")
         rule(method.number <= self.limits.methods, "too many methods")
-        rule(len(method.path.encode()) <= MOST_PATH, "the path of a method is too long")
+        rule(1 <= len(method.path.encode()) <= MOST_PATH, "a path of a method is too long, or empty")
         self.paths.append(method.path)
 
     def take_references(self, references):
@@ -383,7 +386,7 @@ class Session:
             if hosted in self.exports:
                 self.exports[hosted].thing.take(answer)
             else:
-                answer.fail(Failed(FAILED_PRECONDITION, "there is no object of this side", True))
+                answer.fail(Failed(NOT_FOUND, "there is no object of this side", True))
 
     def take_return(self, result):
         question = self.questions.get(result.call)
@@ -393,8 +396,10 @@ class Session:
         rule(result.code or not result.not_begun, "a success that has not begun")
         rule(result.code or not result.text, "a success with a text")
         rule(len(result.payload) <= self.limits.message_bytes, "a Return is too long")
+        rule(not (question.begun and result.initial), "initial metadata behind an Item")
         for pairs in (result.initial, result.trailing):
             rule(metadata_bytes(pairs) <= MOST_METADATA, "too much metadata")
+        question.initial.extend(result.initial)
         question.references = self.take_references(result.references)
         question.answer, question.ended = result, True
         if not question.keep or question.finished:
@@ -421,6 +426,8 @@ class Session:
         if calling and not item.to_caller and calling.result is not None:
             calling = None
         rule(calling or not item.to_caller, f"an Item for {item.call}, which is over")
+        rule(not item.initial or item.to_caller and not calling.begun, "initial metadata too late")
+        rule(metadata_bytes(item.initial) <= MOST_METADATA, "too much metadata")
         self.take_payload(item.payload, cost, min(self.granted, calling.granted) if calling
                           else self.granted, "Item")
         if not calling:
@@ -429,6 +436,9 @@ class Session:
             return
         rule(not calling.ended, f"an Item after the end of {item.call}")
         calling.granted -= cost
+        if item.to_caller:
+            calling.begun = True
+            calling.initial.extend(item.initial)
         calling.items.append((item.payload, references, cost))
 
     def take_end(self, end):
@@ -469,7 +479,8 @@ class Session:
         self.unknown.append(unknown.kind)
 
     def take_goodbye(self, goodbye):
-        rule(not self.goodbye, "a second Goodbye")
+        rule(self.hello or goodbye.reason, "Goodbye in order before Hello")
+        rule(not self.goodbye or goodbye.reason, "a second Goodbye")
         self.goodbye = goodbye
         if goodbye.reason:
             self.seal()

@@ -289,6 +289,8 @@ frames_make(frames_maker *maker, uint32_t kind, afar__frame *ret_frame)
         break;
     case AFAR__FRAME_METHOD:
         ret_frame->method = (afar__frame_method){ from_1(maker), text(maker) };
+        if (ret_frame->method.path.length == 0)
+            ret_frame->method.path = (afar__bytes){ (const uint8_t *)"/", 1 };
         break;
     default:
         make_simple(maker, ret_frame);
