@@ -231,20 +231,45 @@ afar__host_object(afar__host *host)
 }
 
 static afar_code
-check_new(const afar_interface *interface, const void *methods, const afar_object_options *options,
-          afar_error *err)
+check_new(const afar_interface *interface, const afar_object_options *options, afar_error *err)
 {
-    if (!methods)
-        afar__misuse("afar_object_new: a %s without methods", interface->name);
     if (interface->abi != AFAR_ABI)
         return afar_fail(err, AFAR_FAILED_PRECONDITION,
                          "%s was generated for version %u of the tables, this library has %u",
                          interface->name, interface->abi, AFAR_ABI);
-    if (options && options->size != sizeof *options)
+    if (options->size != sizeof *options)
         return afar_fail(err, AFAR_INVALID_ARGUMENT,
                          "%s: afar_object_options was not made with AFAR_OBJECT_OPTIONS_INIT",
                          interface->name);
     return AFAR_OK;
+}
+
+/* All but what serves.  NULL: as *ret_code says. */
+static afar__host *
+make_host(const afar_interface *interface, void *self, const afar_object_options *options,
+          afar_code *ret_code, afar_error *err)
+{
+    afar__host *host;
+
+    *ret_code = check_new(interface, options, err);
+    if (!*ret_code)
+        *ret_code = afar__engine_hold(err);
+    if (*ret_code)
+        return NULL;
+    host = calloc(1, sizeof *host);
+    if (!host) {
+        afar__engine_release();
+        *ret_code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a %s", interface->name);
+        return NULL;
+    }
+    afar__object_init(&host->object, &ops, interface);
+    host->self = self;
+    host->finalizer = options->finalizer;
+    afar__grace_init(&host->grace, &host->object, options->grace_ms);
+    afar__turns_init(&host->turns, options->mode,
+                     options->queue_limit ? options->queue_limit : DEFAULT_QUEUE_LIMIT);
+    pthread_mutex_init(&host->lock, NULL);
+    return host;
 }
 
 afar_code
@@ -252,29 +277,15 @@ afar_object_new(const afar_interface *interface, const void *methods, void *self
                 const afar_object_options *options, afar_object **ret_object, afar_error *err)
 {
     static const afar_object_options defaults = AFAR_OBJECT_OPTIONS_INIT;
-    afar_code code = check_new(interface, methods, options, err);
     afar__host *host;
+    afar_code code;
 
-    if (code)
+    if (!methods)
+        afar__misuse("afar_object_new: a %s without methods", interface->name);
+    host = make_host(interface, self, options ? options : &defaults, &code, err);
+    if (!host)
         return code;
-    code = afar__engine_hold(err);
-    if (code)
-        return code;
-    host = calloc(1, sizeof *host);
-    if (!host) {
-        afar__engine_release();
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a %s", interface->name);
-    }
-    if (!options)
-        options = &defaults;
-    afar__object_init(&host->object, &ops, interface);
     host->methods = methods;
-    host->self = self;
-    host->finalizer = options->finalizer;
-    afar__grace_init(&host->grace, &host->object, options->grace_ms);
-    afar__turns_init(&host->turns, options->mode,
-                     options->queue_limit ? options->queue_limit : DEFAULT_QUEUE_LIMIT);
-    pthread_mutex_init(&host->lock, NULL);
     *ret_object = &host->object;
     return AFAR_OK;
 }
@@ -284,14 +295,14 @@ afar__host_new(const afar_interface *interface, afar_code (*serve)(void *self, a
                void *self, void (*finalizer)(void *self), afar_object **ret_object, afar_error *err)
 {
     afar_object_options options = AFAR_OBJECT_OPTIONS_INIT;
-    afar_object *object = NULL;
+    afar__host *host;
     afar_code code;
 
     options.finalizer = finalizer;
-    code = afar_object_new(interface, interface, self, &options, &object, err);
-    if (code)
+    host = make_host(interface, self, &options, &code, err);
+    if (!host)
         return code;
-    afar__host_of(object)->serve = serve;
-    *ret_object = object;
+    host->serve = serve;
+    *ret_object = &host->object;
     return AFAR_OK;
 }

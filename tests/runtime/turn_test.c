@@ -42,7 +42,7 @@ finish(afar_call *call)
 {
     struct fake *fake = (struct fake *)call;
 
-    strcpy(fake->why, call->error.message);
+    memcpy(fake->why, call->error.message, sizeof fake->why);
     atomic_store(&fake->refused, (int)call->error.code);
 }
 
