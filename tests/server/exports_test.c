@@ -330,3 +330,56 @@ TEST(finding_while_others_come_and_go)
     afar_object_close(stays);
     afar_error_clear(&err);
 }
+
+/* ---- the other way round ---- */
+
+TEST(an_object_knows_its_name)
+{
+    afar__exports *exports = afar__exports_new();
+    afar_object *object = make(&bank), *other = make(&bank), *found;
+    char name[256] = "before";
+
+    CHECK(!afar__exports_name(exports, object, name));
+    add(exports, "", object);
+    CHECK(afar__exports_name(exports, object, name));
+    CHECK_STR(name, "");
+    add(exports, "a/name", object);
+    add(exports, "other", other);
+    CHECK(afar__exports_name(exports, object, name));
+    CHECK_STR(name, "a/name");
+    CHECK_INT(afar__exports_remove(exports, "a/name", &bank, NULL), AFAR_OK);
+    CHECK(afar__exports_name(exports, object, name));
+    CHECK_STR(name, "");
+    CHECK(afar__exports_name(exports, other, name));
+    CHECK_STR(name, "other");
+    found = afar__exports_object(exports, &bank_again, "other");
+    CHECK(found == other);
+    afar_object_close(found);
+    CHECK(afar__exports_object(exports, &bank, "a/name") == NULL);
+    CHECK(afar__exports_object(exports, &clocks, "other") == NULL);
+    afar_object_close(object);
+    afar_object_close(other);
+    afar__exports_free(exports);
+}
+
+TEST(many_objects_know_their_names)
+{
+    afar__exports *exports = afar__exports_new();
+    afar_object *objects[MANY];
+    char name[256], expected[32];
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(expected, sizeof expected, "object/%d", i);
+        objects[i] = make(&bank);
+        add(exports, expected, objects[i]);
+    }
+    for (int i = 0; i < MANY; i++) {
+        snprintf(expected, sizeof expected, "object/%d", i);
+        CHECK(afar__exports_name(exports, objects[i], name));
+        CHECK_STR(name, expected);
+        CHECK_INT(afar__exports_remove(exports, expected, &bank, NULL), AFAR_OK);
+        CHECK(!afar__exports_name(exports, objects[i], name));
+        afar_object_close(objects[i]);
+    }
+    afar__exports_free(exports);
+}
