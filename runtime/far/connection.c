@@ -592,14 +592,17 @@ afar__connection_open(const afar__connection_options *options, afar__connection 
         connection->session = open_session(options->node);
     }
     if (!connection || !connection->address || !connection->session) {
+        /* First, since the address may be the transport's. */
+        afar_code code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a session",
+                                   options->address);
+
         options->transport->ops->free(options->transport);
         if (connection) {
             afar__session_free(connection->session);
             free(connection->address);
         }
         free(connection);
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a session",
-                         options->address);
+        return code;
     }
     atomic_init(&connection->refs, 1);
     pthread_mutex_init(&connection->lock, NULL);
