@@ -168,6 +168,7 @@ afar__sending_fill_locked(afar__sending *sending, const afar__connection *connec
 {
     const afar__ref_list *list = sending->list;
 
+    sending->connection = connection;
     for (size_t i = 0; i < list->count; i++) {
         describe(connection, list->objects[i], &sending->references[i]);
         sending->before[i] = afar__host_of(list->objects[i])
@@ -186,14 +187,20 @@ came_before(const afar__ref_list *list, size_t index)
     return false;
 }
 
+/* What the core took need not have given anything: nobody hears the answer of a oneway call. */
 void
 afar__sending_sent_locked(const afar__sending *sending)
 {
     const afar__ref_list *list = sending->list;
 
-    for (size_t i = 0; i < list->count; i++)
-        if (sending->before[i] == 0 && !came_before(list, i))
+    for (size_t i = 0; i < list->count; i++) {
+        uint32_t given = 0;
+
+        if (sending->before[i] == 0)
+            given = afar__session_exported(sending->connection->session, list->objects[i]);
+        if (given == 1 || (given > 1 && !came_before(list, i)))
             afar_object_share(list->objects[i]);
+    }
 }
 
 /* ---- receiving ---- */

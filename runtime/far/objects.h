@@ -28,6 +28,7 @@ afar__refs_where(afar_object *object);
  * peer had no reference to before are held for it. */
 typedef struct afar__sending {
     const afar__ref_list *list;
+    const afar__connection *connection;
     afar__session_reference *references; /* NULL: none */
     uint32_t *before;                    /* how many the peer had of each */
 } afar__sending;
