@@ -4,10 +4,12 @@
 
 #include <dirent.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +31,19 @@ void
 board_free(struct board *board)
 {
     CHECK_INT(munmap(board, sizeof *board), 0);
+}
+
+pid_t
+board_fork(void)
+{
+    pid_t child;
+
+    fflush(stdout);
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return child;
 }
 
 void
@@ -114,6 +129,13 @@ bool
 is_set(const void *flag)
 {
     return atomic_load((const atomic_bool *)flag);
+}
+
+void
+wait_for_flag(const atomic_bool *flag)
+{
+    while (!atomic_load(flag))
+        poll(NULL, 0, 1);
 }
 
 static bool

@@ -7,10 +7,11 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include <afar/error.h>
 
-#define BOARD_CALLS 200
+#define BOARD_CALLS 1300
 
 enum board_state { BOARD_NOT_MADE, BOARD_MADE, BOARD_ENDED };
 
@@ -38,6 +39,10 @@ board_new(void);
 void
 board_free(struct board *board);
 
+/* A child that does not outlive this process. */
+pid_t
+board_fork(void);
+
 /* A call is about to be made; it ended. */
 void
 board_begin(struct board *board, int number);
@@ -64,6 +69,10 @@ wait_until(bool (*holds)(const void *arg), const void *arg, const char *what);
 
 bool
 is_set(const void *flag);
+
+/* The same without a bound: the test has one. */
+void
+wait_for_flag(const atomic_bool *flag);
 
 /* Sockets and files that are open, without what threads need among themselves. */
 int

@@ -352,21 +352,28 @@ has_at_most(const void *count)
     return descriptor_count() <= *(const int *)count;
 }
 
+static bool
+are_few_threads(const void *most)
+{
+    return live_threads() < *(const int *)most;
+}
+
 static void
 serve_until_told(struct board *board, const struct desk_options *options, afar_server *server)
 {
+    static const int most_threads = 20;
     int before;
 
     be_the_first(afar_server_address(server));
     before = descriptor_count();
     snprintf(board->address, sizeof board->address, "%s", afar_server_address(server));
     atomic_store(&board->serving, true);
-    wait_until(is_set, &board->finish, "the end of the visit");
+    wait_for_flag(&board->finish);
     desk_forget();
     wait_until(all_is_gone, board, "the server's objects and calls are gone");
     if (!options->silent)
         wait_until(has_at_most, &before, "the server's descriptors are closed");
-    CHECK(live_threads() < 20);
+    wait_until(are_few_threads, &most_threads, "the server's threads are gone");
 }
 
 void

@@ -223,17 +223,15 @@ is_killed(const struct proxy *proxy, bool server)
     return proxy->harmed && proxy->plan->harm == (server ? HARM_KILL_SERVER : HARM_KILL_CLIENT);
 }
 
-/* Whether it has ended; if so, as it should. */
-static bool
-has_ended(struct proxy *proxy, pid_t *child, bool server)
+/* Looks whether it has ended, as it should. */
+static void
+look_after(struct proxy *proxy, pid_t *child, bool server)
 {
     const char *name = server ? "server" : "client";
     int status;
 
-    if (*child == 0)
-        return true;
-    if (waitpid(*child, &status, WNOHANG) != *child)
-        return false;
+    if (*child == 0 || waitpid(*child, &status, WNOHANG) != *child)
+        return;
     *child = 0;
     if (is_killed(proxy, server))
         CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
@@ -241,15 +239,13 @@ has_ended(struct proxy *proxy, pid_t *child, bool server)
         check_fail(__FILE__, __LINE__, "the %s ended with status %x; harm %d after %zu bytes %s",
                    name, (unsigned)status, (int)proxy->plan->harm, proxy->plan->after,
                    proxy->plan->up ? "up" : "down");
-    return true;
 }
 
 static pid_t
 start(struct proxy *proxy, bool server)
 {
-    pid_t child = fork();
+    pid_t child = board_fork();
 
-    CHECK(child >= 0);
     if (child > 0)
         return child;
     close(proxy->listener);
@@ -293,11 +289,12 @@ proxy_run(const struct harm_plan *plan, size_t ret_bytes[2])
 
     proxy = (struct proxy){ .plan = plan, .board = board_new() };
     listen_here(&proxy);
-    fflush(stdout);
     proxy.server = start(&proxy, true);
     wait_until(is_set, &proxy.board->serving, "the server serves");
     proxy.client = start(&proxy, false);
-    while (!has_ended(&proxy, &proxy.client, false) | !has_ended(&proxy, &proxy.server, true)) {
+    while (proxy.client || proxy.server) {
+        look_after(&proxy, &proxy.client, false);
+        look_after(&proxy, &proxy.server, true);
         if (now_in_ms() > end)
             check_fail(__FILE__, __LINE__, "harm %d after %zu bytes %s: %s never ended",
                        (int)plan->harm, plan->after, plan->up ? "up" : "down",
