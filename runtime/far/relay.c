@@ -171,16 +171,29 @@ run_up(afar__task *task)
     leave(passage);
 }
 
+/* Of a stream that has begun, or ended. */
+static void
+pass_initial(struct passage *passage)
+{
+    const afar_metadata *initial = NULL;
+
+    if (!afar_stream_initial_metadata(passage->stream, AFAR_FOREVER, &initial, NULL))
+        copy_metadata(passage->call, initial, false);
+}
+
 static afar_code
 pass_down(struct passage *passage, afar_error *err)
 {
     afar_call *call = passage->call;
-    bool one = call->method->kind == AFAR_CLIENT_STREAM;
+    bool one = call->method->kind == AFAR_CLIENT_STREAM, begun = false;
     ProtobufCMessage *message = NULL;
     afar_code code = AFAR_OK;
 
     while (!code) {
         code = afar_stream_receive(passage->stream, AFAR_FOREVER, &message, err);
+        if (!begun)
+            pass_initial(passage);
+        begun = true;
         if (code)
             break;
         if (one) {

@@ -395,6 +395,7 @@ TEST(an_object_without_an_address_is_relayed)
     struct place place;
     afar_error err = AFAR_ERROR_INIT;
     abroad_thing_count_up_stream *stream = NULL;
+    const afar_metadata *initial = NULL;
     Number request = ABROAD__NUMBER__INIT, *reply = NULL;
     Afar__Ref room, *slot = NULL;
     Things things;
@@ -418,6 +419,9 @@ TEST(an_object_without_an_address_is_relayed)
         CHECK_INT(reply->number, i);
         afar_message_free(reply);
     }
+    CHECK_OK(afar_stream_initial_metadata(abroad_thing_count_up_stream_base(stream), soon(),
+                                          &initial, &err));
+    CHECK_STR(afar_metadata_find(initial, "from", NULL), "0");
     abroad_thing_count_up_close(stream);
     abroad_thing_close(far);
     abroad_thing_close(thing);

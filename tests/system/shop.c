@@ -33,10 +33,9 @@ count_up(void *self, const Number *request, abroad_thing_count_up_server_stream 
          afar_call *call)
 {
     Number message = ABROAD__NUMBER__INIT;
-    afar_code code = AFAR_OK;
+    afar_code code = afar_call_add_initial_metadata(call, "from", "0", 1, NULL);
 
     (void)self;
-    (void)call;
     for (; !code && message.number < request->number; message.number++)
         code = abroad_thing_count_up_server_send(stream, &message, AFAR_FOREVER, NULL);
     return code;
