@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "runtime/clock.h"
+#include "runtime/engine.h"
 #include "runtime/grace.h"
 #include "runtime/log.h"
 
@@ -24,6 +26,7 @@ struct afar__inbound {
     bool closed;
     int64_t deadline;
     guest *guests;
+    afar__waiters waiters; /* for none to be left */
 };
 
 afar__inbound *
@@ -54,6 +57,8 @@ over(void *arg, afar__connection *connection)
         *gone->link = gone->next;
         if (gone->next)
             gone->next->link = gone->link;
+        if (!inbound->guests)
+            afar__waiters_wake(&inbound->waiters);
     }
     pthread_mutex_unlock(&inbound->lock);
     if (!opened)
@@ -149,11 +154,29 @@ afar__inbound_close(afar__inbound *inbound, int64_t deadline)
     free(all);
 }
 
+/* The port is gone, but the last handlers of a session may still be on their way out. */
+static void
+wait_for_all(afar__inbound *inbound)
+{
+    pthread_mutex_lock(&inbound->lock);
+    while (inbound->guests) {
+        afar__waiter waiter;
+
+        afar__waiters_add(&inbound->waiters, &waiter);
+        pthread_mutex_unlock(&inbound->lock);
+        (void)afar__wait(&waiter, AFAR__NEVER);
+        pthread_mutex_lock(&inbound->lock);
+        afar__waiters_remove(&waiter);
+    }
+    pthread_mutex_unlock(&inbound->lock);
+}
+
 void
 afar__inbound_free(afar__inbound *inbound)
 {
     if (!inbound)
         return;
+    wait_for_all(inbound);
     afar__graces_end(inbound->node);
     pthread_mutex_destroy(&inbound->lock);
     free(inbound);

@@ -20,7 +20,7 @@ afar__inbound_take(void *arg, afar__transport *transport);
 void
 afar__inbound_close(afar__inbound *inbound, int64_t deadline);
 
-/* After the port was stopped.  NULL is allowed. */
+/* After the port was stopped; waits until no handler runs for a session.  NULL is allowed. */
 void
 afar__inbound_free(afar__inbound *inbound);
 
