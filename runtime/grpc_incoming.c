@@ -651,7 +651,7 @@ identify(afar__incoming *incoming)
     incoming->path = copy(call->arena, &incoming->details.method);
     call->deadline = deadline_of(incoming->details.deadline);
     read_chain(incoming);
-    call->object_name = name && !incoming->port->options.names_are_ours ? name : "";
+    call->object_name = name ? name : "";
     code = find_target(incoming, name, &target, &call->error);
     call->host = target.host;
     call->method = target.method;

@@ -200,20 +200,16 @@ static afar_code
 start(afar_object *object, const afar__request *request, afar_future **ret_future, afar_error *err)
 {
     afar__host *host = (afar__host *)object;
-    afar_object *near = NULL;
-    afar_code code = afar__loop_object(&host->loop, object, &near, err);
 
-    return code ? code : near->ops->start(near, request, ret_future, err);
+    return afar__loop_start(&host->loop, object, request, ret_future, err);
 }
 
 static afar_code
 stream(afar_object *object, const afar__request *request, afar_stream **ret_stream, afar_error *err)
 {
     afar__host *host = (afar__host *)object;
-    afar_object *near = NULL;
-    afar_code code = afar__loop_object(&host->loop, object, &near, err);
 
-    return code ? code : near->ops->stream(near, request, ret_stream, err);
+    return afar__loop_stream(&host->loop, object, request, ret_stream, err);
 }
 
 static const afar__object_ops ops = { start, stream, free_host };

@@ -1,8 +1,11 @@
-/* Calls on objects of this process: a port that only we are connected to.
+/* Calls on objects of this process: a session between two connections that only we have.
  *
  * The loop exists while an object that was called over it does.  Objects are found
  * by number, in a list under `lock`; a number that is not there any more belongs
- * to an object that has been finalized. */
+ * to an object that has been finalized.
+ *
+ * A call keeps its object alive, and so the entry and its name; while one is started the loop
+ * cannot go, since the object is counted. */
 
 #include "runtime/loop.h"
 
@@ -11,28 +14,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "runtime/clock.h"
 #include "runtime/engine.h"
+#include "runtime/far/connection.h"
+#include "runtime/far/far.h"
 #include "runtime/host.h"
 #include "runtime/interface.h"
-#include "runtime/link.h"
-#include "runtime/object.h"
-#include "runtime/port.h"
+#include "runtime/loop_transport.h"
 
 #define BUCKETS 256
-#define MAX_STREAMS 100000
+
+/* Nobody has to be held up: what queues here is this process's own. */
+#define MOST_CALLS 1000000
+#define MOST_BYTES (UINT32_C(1) << 30)
 
 struct loop {
     afar_node *node;
-    afar__port *port;
-    afar__link *link;
+    afar__connection *near; /* makes the calls */
+    afar__connection *home; /* serves them */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct loop *loop;
 static afar__loop_entry *buckets[BUCKETS];
 static uint64_t count, last_id;
+
+static afar__loop_entry **
+bucket_of(const char *name)
+{
+    return &buckets[strtoull(name, NULL, 10) % BUCKETS];
+}
 
 static const afar_method *
 method_of(const afar_interface *interface, const char *path)
@@ -46,13 +58,12 @@ method_of(const afar_interface *interface, const char *path)
 static afar_code
 find(void *arg, const char *path, const char *name, afar__target *ret_target, afar_error *err)
 {
-    uint64_t id = name ? strtoull(name, NULL, 10) : 0;
     afar__loop_entry *entry;
     afar_object *object = NULL;
 
     (void)arg;
     pthread_mutex_lock(&lock);
-    for (entry = buckets[id % BUCKETS]; entry && entry->id != id; entry = entry->next)
+    for (entry = *bucket_of(name); entry && strcmp(entry->name, name) != 0; entry = entry->next)
         continue;
     if (entry && afar__object_try_share(entry->object))
         object = entry->object;
@@ -67,56 +78,62 @@ find(void *arg, const char *path, const char *name, afar__target *ret_target, af
     return afar_fail(err, AFAR_UNIMPLEMENTED, "%s: the object has no such method", path);
 }
 
-static afar_peer
-peer(void *arg, int fd)
-{
-    afar_peer local = { "local", -1, -1 };
-
-    (void)arg;
-    (void)fd;
-    return local;
-}
+/* ---- life ---- */
 
 static void *
 close_loop(void *argument)
 {
     struct loop *old = argument;
 
-    if (old->link) {
-        afar__link_shut(old->link);
-        afar__link_unref(old->link);
-    }
-    if (old->port) {
-        afar__port_stop(old->port, 0);
-        afar__port_close(old->port);
-    }
+    if (old->near)
+        afar__connection_cancel(old->near);
+    if (old->home)
+        afar__connection_close(old->home, afar__now() + AFAR__SECOND);
+    if (old->near)
+        afar__connection_wait_over(old->near);
+    if (old->home)
+        afar__connection_wait_over(old->home);
+    afar__connection_unref(old->near);
+    afar__connection_unref(old->home);
     afar_node_close(old->node);
     free(old);
     return NULL;
 }
 
 static afar_code
+open_end(struct loop *made, afar__transport *transport, afar__connection **ret_end, afar_error *err)
+{
+    static const afar__session_limits limits = { .calls = MOST_CALLS, .session_bytes = MOST_BYTES };
+    afar__connection_options options = {
+        .node = made->node,
+        .transport = transport,
+        .address = "local",
+        .find = find,
+        .names_are_ours = true,
+        .limits = &limits,
+    };
+
+    return afar__connection_open(&options, ret_end, err);
+}
+
+static afar_code
 connect_loop(struct loop *made, afar_error *err)
 {
-    afar__port_options options = {
-        .max_streams = MAX_STREAMS, .names_are_ours = true, .find = find, .peer = peer
-    };
-    int ends[2];
-    afar_code code;
+    afar__transport *pair[2];
+    afar_code code = afar_node_open(NULL, &made->node, err);
 
-    code = afar_node_open(NULL, &made->node, err);
+    if (!code)
+        code = afar__loop_transports(made->node, NULL, pair, err);
     if (code)
         return code;
-    code = afar__port_open(made->node, &options, &made->port, err);
+    code = open_end(made, pair[0], &made->near, err);
     if (code)
-        return code;
-    code = afar__port_start(made->port, err);
-    if (code)
-        return code;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends))
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no socket pair for calls on local objects");
-    afar__port_add(made->port, ends[1]);
-    return afar__link_adopt(made->node, "local", ends[0], &made->link, err);
+        pair[1]->ops->free(pair[1]);
+    else
+        code = open_end(made, pair[1], &made->home, err);
+    if (!code)
+        afar__connection_join(made->near, made->home);
+    return code;
 }
 
 static afar_code
@@ -132,31 +149,10 @@ open_locked(afar_error *err)
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for calls on local objects");
     code = connect_loop(made, err);
     if (code) {
-        close_loop(made);
+        (void)afar__engine_aside(close_loop, made);
         return code;
     }
     loop = made;
-    return AFAR_OK;
-}
-
-static afar_code
-add_locked(afar__loop_entry *entry, afar_object *object, afar_error *err)
-{
-    char name[24];
-    afar_code code = open_locked(err);
-
-    if (code)
-        return code;
-    entry->id = ++last_id;
-    snprintf(name, sizeof name, "%" PRIu64, entry->id);
-    code = afar__link_object(loop->link, object->interface, name, &entry->near, err);
-    if (code)
-        return code;
-    afar__link_keep(entry->near, object);
-    entry->object = object;
-    entry->next = buckets[entry->id % BUCKETS];
-    buckets[entry->id % BUCKETS] = entry;
-    count++;
     return AFAR_OK;
 }
 
@@ -169,23 +165,58 @@ take_unused_locked(void)
     return unused;
 }
 
-afar_code
-afar__loop_object(afar__loop_entry *entry, afar_object *object, afar_object **ret_near,
-                  afar_error *err)
+/* ---- calls ---- */
+
+/* The object is counted from its first call on. */
+static afar_code
+enter(afar__loop_entry *entry, afar_object *object, afar__way *ret_way, afar_error *err)
 {
-    struct loop *unused = NULL;
     afar_code code = AFAR_OK;
 
     pthread_mutex_lock(&lock);
-    if (!entry->near)
-        code = add_locked(entry, object, err);
+    if (!*entry->name) {
+        code = open_locked(err);
+        if (!code) {
+            entry->object = object;
+            snprintf(entry->name, sizeof entry->name, "%" PRIu64, ++last_id);
+            entry->next = *bucket_of(entry->name);
+            *bucket_of(entry->name) = entry;
+            count++;
+        }
+    }
     if (!code)
-        *ret_near = entry->near;
-    else if (count == 0)
-        unused = take_unused_locked();
+        *ret_way = (afar__way){ .connection = afar__connection_ref(loop->near),
+                                .name = entry->name,
+                                .keep = object };
     pthread_mutex_unlock(&lock);
-    if (unused)
-        (void)afar__engine_aside(close_loop, unused);
+    return code;
+}
+
+afar_code
+afar__loop_start(afar__loop_entry *entry, afar_object *object, const afar__request *request,
+                 afar_future **ret_future, afar_error *err)
+{
+    afar__way way;
+    afar_code code = enter(entry, object, &way, err);
+
+    if (code)
+        return code;
+    code = afar__far_start(object, &way, request, ret_future, err);
+    afar__connection_unref(way.connection);
+    return code;
+}
+
+afar_code
+afar__loop_stream(afar__loop_entry *entry, afar_object *object, const afar__request *request,
+                  afar_stream **ret_stream, afar_error *err)
+{
+    afar__way way;
+    afar_code code = enter(entry, object, &way, err);
+
+    if (code)
+        return code;
+    code = afar__far_stream(object, &way, request, ret_stream, err);
+    afar__connection_unref(way.connection);
     return code;
 }
 
@@ -195,17 +226,16 @@ afar__loop_remove(afar__loop_entry *entry)
     struct loop *unused = NULL;
     afar__loop_entry **place;
 
-    if (!entry->near)
+    if (!*entry->name)
         return;
     pthread_mutex_lock(&lock);
-    place = &buckets[entry->id % BUCKETS];
+    place = bucket_of(entry->name);
     while (*place != entry)
         place = &(*place)->next;
     *place = entry->next;
     if (--count == 0)
         unused = take_unused_locked();
     pthread_mutex_unlock(&lock);
-    afar_object_close(entry->near);
     if (unused)
         (void)afar__engine_aside(close_loop, unused);
 }

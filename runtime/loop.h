@@ -1,25 +1,29 @@
 #ifndef AFAR_RUNTIME_LOOP_H
 #define AFAR_RUNTIME_LOOP_H
 
-/* Calls on objects of this very process.  They go over a port and a link of their
- * own, over a socket pair, so that a call is the same wherever it comes from. */
+/* Calls on objects of this very process.  They go over a session with ourselves, whose two ends are
+ * here, so that a call is the same wherever it comes from.  A reference in one of their
+ * messages arrives as the object itself. */
 
 #include <stdint.h>
 
-#include <afar/object.h>
+#include "runtime/object.h"
 
 /* A local object's place among those that were called from here.  Zeroed: none. */
 typedef struct afar__loop_entry {
     struct afar__loop_entry *next;
-    uint64_t id;
     afar_object *object;
-    afar_object *near; /* calls it over the loop */
+    char name[24]; /* of the object, in the loop; "": it was not called yet */
 } afar__loop_entry;
 
-/* A remote reference to a local object, owned by the entry. */
+/* Starts a call on an object with that entry (object.h). */
 afar_code
-afar__loop_object(afar__loop_entry *entry, afar_object *object, afar_object **ret_near,
-                  afar_error *err);
+afar__loop_start(afar__loop_entry *entry, afar_object *object, const afar__request *request,
+                 afar_future **ret_future, afar_error *err);
+
+afar_code
+afar__loop_stream(afar__loop_entry *entry, afar_object *object, const afar__request *request,
+                  afar_stream **ret_stream, afar_error *err);
 
 /* The object is gone. */
 void

@@ -26,7 +26,6 @@ typedef afar_code (*afar__find_fn)(void *arg, const char *path, const char *name
 
 typedef struct afar__port_options {
     unsigned max_streams; /* at a time on one connection */
-    bool names_are_ours;  /* handlers do not see the objects' names */
     afar__find_fn find;
     /* Who is at the other end of the descriptor that was added with that number;
      * the strings are copied. */

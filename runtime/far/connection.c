@@ -78,6 +78,13 @@ afar__connection_usable(afar__connection *connection)
     return usable;
 }
 
+void
+afar__connection_join(afar__connection *a, afar__connection *b)
+{
+    atomic_store(&a->twin, afar__connection_ref(b));
+    atomic_store(&b->twin, afar__connection_ref(a));
+}
+
 /* ---- the clock ---- */
 
 static void
@@ -427,6 +434,7 @@ tell_owner_locked(afar__connection *connection)
         return;
     connection->told = true;
     pthread_mutex_unlock(&connection->lock);
+    afar__connection_unref(atomic_exchange(&connection->twin, NULL));
     if (connection->on_over)
         connection->on_over(connection->over_arg, connection);
     pthread_mutex_lock(&connection->lock);
@@ -552,10 +560,12 @@ afar__connection_wait_over(afar__connection *connection)
 /* ---- opening ---- */
 
 static afar__session *
-open_session(const afar_node *node)
+open_session(const afar_node *node, const afar__session_limits *limits)
 {
     afar__session_options options = { .now = afar__now() };
 
+    if (limits)
+        options.limits = *limits;
     options.limits.message_bytes =
         node->limits.max_bytes > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)node->limits.max_bytes;
     options.limits.idle_ms = node->session_idle_ms;
@@ -589,7 +599,7 @@ afar__connection_open(const afar__connection_options *options, afar__connection 
 
     if (connection) {
         connection->address = strdup(options->address);
-        connection->session = open_session(options->node);
+        connection->session = open_session(options->node, options->limits);
     }
     if (!connection || !connection->address || !connection->session) {
         /* First, since the address may be the transport's. */
@@ -611,6 +621,7 @@ afar__connection_open(const afar__connection_options *options, afar__connection 
     connection->transport = options->transport;
     connection->find = options->find;
     connection->find_arg = options->find_arg;
+    connection->names_are_ours = options->names_are_ours;
     connection->on_over = options->over;
     connection->over_arg = options->over_arg;
     connection->last_waiting = &connection->waiting;

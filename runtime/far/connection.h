@@ -24,16 +24,23 @@ typedef struct afar__connection_options {
     const char *address; /* of the peer, as people write it; copied */
     afar__find_fn find;  /* what the peer can call by name; NULL: nothing */
     void *find_arg;
+    bool names_are_ours; /* handlers do not see them */
     /* Told once, when it is over and no call is served any more; may drop references, and must
      * not wait. */
     void (*over)(void *arg, afar__connection *connection);
     void *over_arg;
+    const afar__session_limits *limits; /* NULL: the usual ones */
 } afar__connection_options;
 
 /* Begins a session over a transport, which it takes, also when it fails.  One reference. */
 afar_code
 afar__connection_open(const afar__connection_options *options, afar__connection **ret_connection,
                       afar_error *err);
+
+/* The two are ends of one session in this process: a reference that goes over it is the object
+ * itself.  Before the first call. */
+void
+afar__connection_join(afar__connection *a, afar__connection *b);
 
 afar__connection *
 afar__connection_ref(afar__connection *connection);

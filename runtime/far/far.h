@@ -14,6 +14,8 @@ typedef struct afar__route afar__route;
 typedef struct afar__way {
     afar__connection *connection; /* NULL: the route's */
     uint32_t import;
+    const char *name;  /* instead of an import; lives as long as `keep` */
+    afar_object *keep; /* what a call keeps alive; NULL: the object that is called */
     afar__route *route;
 } afar__way;
 

@@ -95,6 +95,8 @@ afar__refs_where(afar_object *object)
 afar_code
 afar__refs_prepare(afar__connection *connection, afar__ref_list *list, afar_error *err)
 {
+    if (atomic_load(&connection->twin))
+        return AFAR_OK;
     for (size_t i = 0; i < list->count; i++) {
         afar_object *object = list->objects[i], *relay = NULL;
         afar_code code;
@@ -149,9 +151,10 @@ describe(const afar__connection *connection, afar_object *object,
          afar__session_reference *reference)
 {
     const char *interface = afar_object_interface(object)->name;
+    bool local = atomic_load(&((afar__connection *)connection)->twin) != NULL;
 
     reference->interface = (afar__session_span){ interface, strlen(interface) };
-    if (afar__host_of(object)) {
+    if (local || afar__host_of(object)) {
         reference->kind = AFAR__SESSION_OURS;
         reference->object = object;
     } else if (is_theirs(connection, object)) {
@@ -171,7 +174,7 @@ afar__sending_fill_locked(afar__sending *sending, const afar__connection *connec
     sending->connection = connection;
     for (size_t i = 0; i < list->count; i++) {
         describe(connection, list->objects[i], &sending->references[i]);
-        sending->before[i] = afar__host_of(list->objects[i])
+        sending->before[i] = sending->references[i].kind == AFAR__SESSION_OURS
                                  ? afar__session_exported(connection->session, list->objects[i])
                                  : 1;
     }
@@ -246,6 +249,37 @@ import_locked(afar__connection *connection, const afar__session_reference *refer
     return far;
 }
 
+static void
+refuse(afar__connection *connection, const afar__session_reference *reference)
+{
+    if (reference->kind != AFAR__SESSION_THEIRS)
+        return;
+    pthread_mutex_lock(&connection->lock);
+    afar__session_release(connection->session, reference->import, 1);
+    connection->again = true;
+    pthread_mutex_unlock(&connection->lock);
+}
+
+/* The object itself, from the other end of the session; that end holds it until we release it. */
+static afar_code
+take_from_twin(afar__connection *connection, const afar__session_reference *reference,
+               afar_object **ret_object, afar_error *err)
+{
+    afar__connection *twin = atomic_load(&connection->twin);
+    afar_object *object;
+
+    pthread_mutex_lock(&twin->lock);
+    object = afar__session_export_object(twin->session, reference->import);
+    if (object)
+        afar_object_share(object);
+    pthread_mutex_unlock(&twin->lock);
+    refuse(connection, reference);
+    if (!object)
+        return afar_fail(err, AFAR_UNAVAILABLE, "the object was lost on its way");
+    *ret_object = object;
+    return AFAR_OK;
+}
+
 static afar_code
 make_object(struct receive *receive, const afar__session_reference *reference,
             const afar_interface *interface, afar_object **ret_object, afar_error *err)
@@ -259,6 +293,8 @@ make_object(struct receive *receive, const afar__session_reference *reference,
     }
     if (reference->kind == AFAR__SESSION_THIRD)
         return afar__route_third(connection->node, reference, interface, ret_object, err);
+    if (atomic_load(&connection->twin))
+        return take_from_twin(connection, reference, ret_object, err);
     pthread_mutex_lock(&connection->lock);
     far = import_locked(connection, reference, interface);
     pthread_mutex_unlock(&connection->lock);
@@ -304,17 +340,6 @@ attach(void *arg, Afar__Ref *ref, const afar_interface *interface, afar_error *e
         return wrong_interface((*object)->interface->name, strlen((*object)->interface->name),
                                interface, err);
     return afar__ref_attach(ref, afar_object_share(*object), receive->arena, err);
-}
-
-static void
-refuse(afar__connection *connection, const afar__session_reference *reference)
-{
-    if (reference->kind != AFAR__SESSION_THEIRS)
-        return;
-    pthread_mutex_lock(&connection->lock);
-    afar__session_release(connection->session, reference->import, 1);
-    connection->again = true;
-    pthread_mutex_unlock(&connection->lock);
 }
 
 afar_code

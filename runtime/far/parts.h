@@ -27,8 +27,10 @@ struct afar__connection {
     char *address;
     afar__find_fn find;
     void *find_arg;
+    bool names_are_ours;
     void (*on_over)(void *arg, afar__connection *connection);
     void *over_arg;
+    _Atomic(afar__connection *) twin; /* the other end, in this process; with a reference */
 
     pthread_mutex_t lock;
     pthread_cond_t idle; /* nobody pumps */

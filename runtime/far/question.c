@@ -148,10 +148,11 @@ afar__question_init(afar__question *question, const afar__question_ops *ops, afa
 }
 
 void
-afar__question_to_import(afar__question *question, afar_object *far, uint32_t import)
+afar__question_to(afar__question *question, afar_object *keep, const afar__way *way)
 {
-    question->target = afar_object_share(far);
-    question->import = import;
+    question->target = afar_object_share(keep);
+    question->import = way->import;
+    question->name = way->name;
 }
 
 static void
@@ -256,7 +257,7 @@ fail_closing_locked(afar__connection *connection, afar__question *question)
 static void
 fill_target(const afar__question *question, afar__session_target *target)
 {
-    if (question->target) {
+    if (!question->name) {
         target->kind = AFAR__SESSION_OBJECT;
         target->import = question->import;
     } else {

@@ -13,6 +13,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "runtime/call.h"
+#include "runtime/far/far.h"
 #include "runtime/far/packed.h"
 #include "runtime/far/parts.h"
 #include "runtime/object.h"
@@ -45,9 +46,9 @@ typedef enum afar__question_state {
 struct afar__question {
     const afar__question_ops *ops;
     const afar_method *method;
-    afar_object *target; /* a far object, with a reference; NULL: by name */
+    afar_object *target; /* what it keeps alive, with a reference; or NULL */
+    const char *name;    /* of whom it is for, as long as the question; NULL: the import */
     uint32_t import;
-    const char *name; /* as long as the question */
     int64_t deadline;
     afar__arena *arena; /* of the metadata; NULL: none */
     afar__session_pair *metadata;
@@ -89,9 +90,9 @@ afar__question_init(afar__question *question, const afar__question_ops *ops, afa
 void
 afar__question_clear(afar__question *question);
 
-/* To whom: an import of that connection, or an object by its name. */
+/* To whom, if it is not a route's, and what it keeps alive. */
 void
-afar__question_to_import(afar__question *question, afar_object *far, uint32_t import);
+afar__question_to(afar__question *question, afar_object *keep, const afar__way *way);
 
 /* It belongs to the current call from now on: ends with it.  Asking does that as well. */
 void

@@ -373,7 +373,8 @@ find_named(afar__served *served, const afar__session_event *event, afar_error *e
     code = connection->find(connection->find_arg, path, *name ? name : NULL, &target, err);
     served->base.host = target.host;
     served->base.method = target.method;
-    served->base.object_name = name;
+    if (!connection->names_are_ours)
+        served->base.object_name = name;
     return code;
 }
 

@@ -572,7 +572,7 @@ afar__far_stream(afar_object *object, const afar__way *way, const afar__request 
     if (way->route) {
         stream->route = afar__route_ref(way->route);
     } else {
-        afar__question_to_import(&stream->question, object, way->import);
+        afar__question_to(&stream->question, way->keep ? way->keep : object, way);
     }
     afar__question_ask(&stream->question, stream->connection);
     *ret_stream = &stream->base;

@@ -222,7 +222,7 @@ afar__far_start(afar_object *object, const afar__way *way, const afar__request *
     afar__attempts_init(&unary->attempts, way, &unary->question, request, failed);
     *ret_future = &unary->future;
     if (!way->route)
-        afar__question_to_import(&unary->question, object, way->import);
+        afar__question_to(&unary->question, way->keep ? way->keep : object, way);
     afar__attempts_start(&unary->attempts, way);
     if (request->how == AFAR__START_DETACHED) {
         if (afar_future_done(&unary->future))

@@ -197,6 +197,12 @@ afar__export_object(const afar__session *session, uint32_t id)
     return export ? export->object : NULL;
 }
 
+void *
+afar__session_export_object(const afar__session *session, uint32_t id)
+{
+    return afar__export_object(session, id);
+}
+
 bool
 afar__export_known(const afar__session *session, uint32_t id)
 {

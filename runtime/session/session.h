@@ -284,6 +284,10 @@ afar__session_import_user(const afar__session *session, uint32_t id);
 void
 afar__session_set_import_user(afar__session *session, uint32_t id, void *user);
 
+/* The object that was exported under an id; NULL if there is none. */
+void *
+afar__session_export_object(const afar__session *session, uint32_t id);
+
 /* How many references the peer has to an object of ours. */
 uint32_t
 afar__session_exported(const afar__session *session, const void *object);

@@ -147,9 +147,9 @@ TEST(name_mistakes)
     check_wrong_remote("a/", "the name begins or ends with /");
     check_wrong_remote("a b", "a name has letters, digits and . _ - / only");
     check_wrong_remote("\xc3\xa4", "a name has letters, digits and . _ - / only");
-    check_wrong_remote("http://h:1", "addresses begin with grpc:// unix: or inproc:");
+    check_wrong_remote("http://h:1", "addresses begin with afar:// grpc:// unix: or inproc:");
     check_wrong_remote("h:7000",
-                       "a name has no \":\"; an address is written grpc://HOST:PORT/NAME");
+                       "a name has no \":\"; an address is written afar://HOST:PORT/NAME");
     CHECK_FAILS(afar__address_parse_remote(repeat('n', 256), &address, &err),
                 AFAR_INVALID_ARGUMENT);
     CHECK(strstr(err.message, "nnn...: the name is longer than 255 bytes") != NULL);
@@ -370,7 +370,7 @@ TEST(endpoint_mistakes)
     check_wrong_endpoint("h:0", "port 0 is for listening only");
     check_wrong_endpoint("grpc://[::1]:0", "port 0 is for listening only");
     check_wrong_endpoint("unix:", "no path; write unix:PATH");
-    check_wrong_endpoint("http://h:1", "write HOST:PORT, grpc://HOST:PORT or unix:PATH");
+    check_wrong_endpoint("http://h:1", "write HOST:PORT, afar://HOST:PORT or unix:PATH");
 }
 
 /* ---- names of one key ---- */
