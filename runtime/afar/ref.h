@@ -21,8 +21,8 @@
  * A message with references is sent by one thread at a time.
  *
  * Between two Afar programs any reference can be sent, to objects that no name stands for
- * too.  A reference travels outside of a session as an address: then its object
- * must have one (docs/references.md). */
+ * too.  Outside of a session a reference travels as an address and a name, which a server
+ * of this process lends to an object that has none (docs/references.md). */
 
 #include <afar/call.h>
 #include <afar/object.h>

@@ -8,6 +8,10 @@
  * names; without it, the one exported under the name "" (the default); without
  * that, the only object of the interface, if there is just one.
  *
+ * A reference that goes out over plain gRPC is an address of this server and a name.  An
+ * object without a name gets a random one for as long as it is used (docs/references.md):
+ * it is lent.
+ *
  * Addresses to listen on:
  *
  *     127.0.0.1:7000  [::1]:7000  localhost:0      TCP; port 0 takes a free one
