@@ -43,12 +43,12 @@ afar__spot_set(afar__spot *spot, const char *address, const char *name)
         rest || !(after(address, "grpc://") || after(address, "unix:") || after(address, "inproc:"))
             ? "grpc://"
             : "";
-    int written =
-        snprintf(spot->address, sizeof spot->address, "%s%s", scheme, rest ? rest : address);
+    size_t length = (size_t)snprintf(spot->address, sizeof spot->address, "%s%s", scheme,
+                                     rest ? rest : address);
+    size_t name_length = (size_t)snprintf(spot->name, sizeof spot->name, "%s", name);
 
-    if (written < 0 || (size_t)written >= sizeof spot->address || strlen(name) >= sizeof spot->name)
+    if (length >= sizeof spot->address || name_length >= sizeof spot->name)
         return false;
-    strcpy(spot->name, name);
     spot->has_key = false;
     memset(spot->key, 0, sizeof spot->key);
     return true;
@@ -205,7 +205,6 @@ afar__abroad_write(afar__abroad *abroad, const afar_refs *plan, const ProtobufCM
 {
     struct write write = { abroad, leaving };
 
-    abroad->first = NULL;
     return plan ? afar__refs_each(plan, message, write_one, &write, err) : AFAR_OK;
 }
 
@@ -270,8 +269,8 @@ read_spot(const Afar__Ref *ref, afar__spot *ret_spot, afar__address *ret_address
     if (!afar__spot_set(ret_spot, ref->address, ""))
         return afar_fail(err, AFAR_INVALID_ARGUMENT, "%.100s: the address is too long",
                          ref->address);
-    if (after(ref->address, "afar://"))
-        strcpy(ret_spot->address, ref->address); /* not longer than with grpc:// */
+    if (after(ref->address, "afar://")) /* not longer than with grpc:// */
+        memcpy(ret_spot->address, ref->address, strlen(ref->address) + 1);
     ret_spot->has_key = ref->key.len == sizeof ret_spot->key;
     if (ret_spot->has_key)
         memcpy(ret_spot->key, ref->key.data, sizeof ret_spot->key);
@@ -299,7 +298,7 @@ read_one(void *arg, Afar__Ref *ref, const afar_interface *interface, afar_error 
     struct read *read = arg;
     afar_object *object;
     afar__address address;
-    afar__spot spot;
+    afar__spot spot = { 0 };
     afar_code code;
 
     if (!*ref->address)

@@ -66,6 +66,7 @@ typedef struct afar__leaving {
     int fd;
 } afar__leaving;
 
+/* What was written into a message.  Begins as { NULL }. */
 typedef struct afar__abroad {
     struct afar__written *first;
 } afar__abroad;

@@ -282,7 +282,7 @@ static void
 pack_reply(afar__incoming *incoming)
 {
     afar_call *call = &incoming->base;
-    afar__abroad abroad;
+    afar__abroad abroad = { NULL };
 
     incoming->has_reply = !write_references(incoming, &abroad, call->reply, &call->error);
     if (incoming->has_reply)
@@ -386,7 +386,7 @@ send_message(afar_call *call, const ProtobufCMessage *message, int64_t deadline,
     afar__incoming *incoming = incoming_of(call);
     afar__pipe_pause pause = { pause_turn, resume_turn, call };
     afar__pipe_result result;
-    afar__abroad abroad;
+    afar__abroad abroad = { NULL };
     afar_code code;
 
     if (!incoming->streams || call->method->kind == AFAR_CLIENT_STREAM)

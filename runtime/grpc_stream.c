@@ -218,7 +218,7 @@ static afar_code
 send_message(afar_stream *base, const ProtobufCMessage *message, int64_t deadline, afar_error *err)
 {
     struct stream *stream = stream_of(base);
-    afar__abroad abroad;
+    afar__abroad abroad = { NULL };
     afar__pipe_result result = AFAR__PIPE_OK;
     afar_code code = afar__outgoing_write(stream->out.link, base->method, message, &abroad, err);
 
@@ -366,7 +366,7 @@ static afar_code
 pack_request(struct stream *stream, const afar__remote *remote, const afar__request *request,
              afar_error *err)
 {
-    afar__abroad abroad;
+    afar__abroad abroad = { NULL };
     afar_code code;
 
     if (!request->message)

@@ -92,7 +92,7 @@ static const afar__future_ops ops = { take, cancel, metadata, free_unary };
 static afar_code
 pack(struct unary *unary, const afar__remote *remote, const afar__request *request, afar_error *err)
 {
-    afar__abroad abroad;
+    afar__abroad abroad = { NULL };
     afar_code code =
         afar__outgoing_write(remote->link, request->method, request->message, &abroad, err);
 

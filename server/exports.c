@@ -458,7 +458,7 @@ afar__exports_name(afar__exports *exports, const afar_object *object, char ret_n
     struct export *export = exports->objects[bucket_of(object, exports->export_room)];
     for (; export && (!found || !*ret_name); export = export->next_object)
         if (export->object == object) {
-            strcpy(ret_name, export->name);
+            memcpy(ret_name, export->name, strlen(export->name) + 1);
             found = true;
         }
     pthread_rwlock_unlock(&exports->lock);

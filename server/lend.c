@@ -242,10 +242,10 @@ make_name(char name[AFAR__LENT_NAME + 1], afar_error *err)
     return AFAR_OK;
 }
 
+/* In memory that may be missing. */
 static afar_code
-make_lent(afar_object *object, struct lent **ret_lent, afar_error *err)
+fill_lent(struct lent *lent, afar_object *object, afar_error *err)
 {
-    struct lent *lent = calloc(1, sizeof *lent);
     afar_code code;
 
     if (!lent)
@@ -257,12 +257,7 @@ make_lent(afar_object *object, struct lent **ret_lent, afar_error *err)
         code = afar__relay_new(object, &lent->object, err);
     else if (!code)
         lent->object = afar_object_share(object);
-    if (code) {
-        free(lent);
-        return code;
-    }
-    *ret_lent = lent;
-    return AFAR_OK;
+    return code;
 }
 
 /* One that was made, unless somebody lent the same meanwhile: that one stays then.  NULL: it
@@ -302,7 +297,7 @@ lend_again(afar__lend *lend, const afar_object *object, char ret_name[AFAR__LENT
     lent = find_object_locked(lend, object);
     if (lent) {
         use_locked(lend, lent);
-        strcpy(ret_name, lent->name);
+        memcpy(ret_name, lent->name, sizeof lent->name);
     }
     pthread_mutex_unlock(&lend->lock);
     return lent != NULL;
@@ -312,19 +307,22 @@ afar_code
 afar__lend_out(afar__lend *lend, afar_object *object, char ret_name[AFAR__LENT_NAME + 1],
                afar_error *err)
 {
-    struct lent *made = NULL, *kept;
+    struct lent *made, *kept;
     bool stopped;
     afar_code code;
 
     if (lend_again(lend, object, ret_name))
         return AFAR_OK;
-    code = make_lent(object, &made, err);
-    if (code)
+    made = calloc(1, sizeof *made);
+    code = fill_lent(made, object, err);
+    if (code) {
+        free(made);
         return code;
+    }
     pthread_mutex_lock(&lend->lock);
     kept = keep_locked(lend, made, err);
     if (kept)
-        strcpy(ret_name, kept->name);
+        memcpy(ret_name, kept->name, sizeof kept->name);
     stopped = lend->stopped;
     pthread_mutex_unlock(&lend->lock);
     if (kept != made)
@@ -395,7 +393,7 @@ afar__lend_stop(afar__lend *lend)
     pthread_mutex_unlock(&lend->lock);
     let_go(taken);
     if (disarmed)
-        unref(lend);
+        atomic_fetch_sub(&lend->refs, 1); /* not the last: the server has one */
 }
 
 void

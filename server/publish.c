@@ -39,7 +39,7 @@ struct afar__publish {
 static afar_code
 set_place(struct place *place, const char *text, afar_error *err)
 {
-    afar__spot spot;
+    afar__spot spot = { 0 };
     afar_code code = afar__address_parse_endpoint(text, &place->address, err);
 
     if (code)
