@@ -17,7 +17,7 @@
 
 #define REFERENCES 50000
 #define CALLS 20000
-#define SESSIONS 200
+#define SESSIONS 1000
 #define AT_A_TIME 4000 /* references in one message */
 #define FIRST_BACK 200 /* the number of the first call back */
 #define MANY 2         /* the place of the method in its interface */
