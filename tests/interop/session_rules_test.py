@@ -350,7 +350,7 @@ class NoRules:
             peer.methods[on("Echo")] = 1
             question = calls.Question(peer, 1, False, 1)
             peer.questions[1] = question
-            self.assertNotEqual(question.failure().code, 0)
+            self.assertEqual(question.failure().code, calls.INTERNAL)
             peer.ping(1)
 
 
