@@ -106,19 +106,20 @@ read_message(struct stream *stream, const afar__session_event *event, struct ite
     struct item *item = calloc(1, sizeof *item);
     afar_code code;
 
-    if (item)
-        code = afar__decode_message(method->reply, event->payload.data, event->payload.length,
-                                    &connection->node->limits, &item->message, err);
-    else
-        code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a message", method->path);
+    if (!item) {
+        afar__refs_refuse(connection, event);
+        return afar__fail_outcome(err, AFAR_RESOURCE_EXHAUSTED, AFAR_OUTCOME_ANSWERED, false,
+                                  "%s: no memory for a message", method->path);
+    }
+    code = afar__decode_message(method->reply, event->payload.data, event->payload.length,
+                                &connection->node->limits, &item->message, err);
     if (code)
         afar__refs_refuse(connection, event);
     else
         code = afar__refs_accept(connection, method->reply_refs, item->message, event,
                                  afar__message_arena(item->message), err);
     if (code) {
-        if (item)
-            afar_message_free(item->message);
+        afar_message_free(item->message);
         free(item);
         if (err)
             err->outcome = AFAR_OUTCOME_ANSWERED;

@@ -77,7 +77,7 @@ got_one(abroad_shop *shop);
 
 /* Makes a message that borrows a thing. */
 void
-put_one(Things *things, Afar__Ref **slot, Afar__Ref *room, abroad_thing *thing);
+put_one(Things *things, Afar__Ref **place, Afar__Ref *room, abroad_thing *thing);
 
 /* Sends a thing, on which the shop calls Count; what that said.  This one may fail. */
 AFAR_MUST_USE afar_code
