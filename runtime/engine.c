@@ -97,6 +97,7 @@ static struct {
 
 static _Thread_local struct thread *this_thread;
 static _Thread_local _Alignas(8) char this_caller;
+static _Thread_local unsigned in_events;
 
 static void *
 library_thread(void *argument);
@@ -116,7 +117,19 @@ afar__engine_self(void)
 bool
 afar__engine_may_wait(void)
 {
-    return !this_thread && !afar__lead_is_ours(afar__engine_self());
+    return !this_thread && in_events == 0 && !afar__lead_is_ours(afar__engine_self());
+}
+
+void
+afar__engine_event_begin(void)
+{
+    in_events++;
+}
+
+void
+afar__engine_event_end(void)
+{
+    in_events--;
 }
 
 /* ---- threads ---- */

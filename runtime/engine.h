@@ -83,6 +83,13 @@ afar__engine_background_end(void);
 bool
 afar__engine_is_library_thread(void);
 
+/* This thread acts on events that it did not take from the core itself: it may not wait for others until
+ * it says that it is done.  They nest. */
+void
+afar__engine_event_begin(void);
+void
+afar__engine_event_end(void);
+
 /* Whether this thread may wait for others: not on a library thread, and not in
  * the middle of an event. */
 bool

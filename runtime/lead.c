@@ -249,7 +249,7 @@ afar__lead_poll(int64_t deadline, bool (*stop)(void *arg), void *arg,
             return AFAR__POLLED_EVENT;
         }
         if (run_idle())
-            continue;
+            return AFAR__POLLED_EVENT;
         if (rang || stop(arg))
             return rang ? AFAR__POLLED_EVENT : AFAR__POLLED_NOTHING;
         now = afar__now();

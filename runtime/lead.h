@@ -45,7 +45,7 @@ unsigned
 afar__lead_epoch(void);
 
 typedef enum afar__polled {
-    AFAR__POLLED_EVENT,   /* one event was dispatched, or a timer rang, or both */
+    AFAR__POLLED_EVENT,   /* one event was dispatched, or timers rang, or idle tasks ran */
     AFAR__POLLED_NOTHING, /* nothing came until the deadline, or the poll was broken off */
 } afar__polled;
 

@@ -284,9 +284,12 @@ defer_locked(afar__connection *connection)
     if (connection->deferred)
         return afar__session_waiting_bytes(connection->session) < MOST_DEFERRED;
     if (connection->asking + connection->serving < 2 ||
-        !afar__session_wants_write(connection->session) ||
-        !afar__engine_when_idle(&connection->later))
+        !afar__session_wants_write(connection->session) || afar__engine_background(NULL))
         return false;
+    if (!afar__engine_when_idle(&connection->later)) {
+        afar__engine_background_end();
+        return false;
+    }
     connection->deferred = true;
     afar__connection_ref(connection);
     return true;
@@ -304,6 +307,7 @@ run_later(afar__task *task)
     afar__connection_pump_locked(connection);
     pthread_mutex_unlock(&connection->lock);
     afar__connection_unref(connection);
+    afar__engine_background_end();
 }
 
 static void
@@ -341,6 +345,8 @@ afar__connection_pump_locked(afar__connection *connection)
     if (connection->pumping)
         return;
     connection->pumping = true;
+    /* Closing a reference must not wait for a finalizer here: that may need this connection. */
+    afar__engine_event_begin();
     while (connection->again || connection->failed) {
         afar__question *failed = connection->failed;
         afar__session_event event;
@@ -363,6 +369,7 @@ afar__connection_pump_locked(afar__connection *connection)
         }
         send_locked(connection);
     }
+    afar__engine_event_end();
     connection->pumping = false;
     pthread_cond_broadcast(&connection->idle);
 }
