@@ -202,11 +202,12 @@ carry_some(struct proxy *proxy)
 {
     struct pollfd fds[1 + 2 * MOST_PAIRS];
     int count = proxy->count;
+    nfds_t watched = 1 + 2 * (nfds_t)count;
 
     fds[0] = (struct pollfd){ proxy->listener, POLLIN, 0 };
     for (int i = 0; i < 2 * count; i++)
         fds[1 + i] = (struct pollfd){ proxy->lines[i / 2].ends[i % 2], POLLIN, 0 };
-    if (poll(fds, (nfds_t)(1 + 2 * count), 5) <= 0)
+    if (poll(fds, watched, 5) <= 0)
         return;
     if (fds[0].revents)
         take_line(proxy);
