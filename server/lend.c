@@ -340,15 +340,21 @@ afar__lend_is_name(const char *name)
     return strspn(name, "0123456789abcdef") == AFAR__LENT_NAME && name[AFAR__LENT_NAME] == '\0';
 }
 
+static bool
+is_of(const struct lent *lent, const afar_interface *interface)
+{
+    return !interface || strcmp(afar_object_interface(lent->object)->name, interface->name) == 0;
+}
+
 afar_object *
-afar__lend_find(afar__lend *lend, const char *name)
+afar__lend_find(afar__lend *lend, const char *name, const afar_interface *interface)
 {
     afar_object *object = NULL;
     struct lent *lent;
 
     pthread_mutex_lock(&lend->lock);
     lent = find_name_locked(lend, name);
-    if (lent) {
+    if (lent && is_of(lent, interface)) {
         use_locked(lend, lent);
         object = afar_object_share(lent->object);
     }

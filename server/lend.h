@@ -31,9 +31,10 @@ afar__lend_out(afar__lend *lend, afar_object *object, char ret_name[AFAR__LENT_N
 bool
 afar__lend_is_name(const char *name);
 
-/* The object that is called so, with a reference, and its lease begins anew; or NULL. */
+/* The object of that interface (NULL: of any) that is called so, with a reference, and its lease
+ * begins anew; or NULL. */
 afar_object *
-afar__lend_find(afar__lend *lend, const char *name);
+afar__lend_find(afar__lend *lend, const char *name, const afar_interface *interface);
 
 /* Lets go of all, and lends no more. */
 void

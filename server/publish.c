@@ -140,18 +140,6 @@ is_place(const struct place *place, const afar__address *address, bool lent)
 }
 
 static afar_object *
-find_lent(const afar__publish *publish, const char *name, const afar_interface *interface)
-{
-    afar_object *object = afar__lend_find(publish->lend, name);
-
-    if (object && strcmp(afar_object_interface(object)->name, interface->name) != 0) {
-        afar_object_close(object);
-        object = NULL;
-    }
-    return object;
-}
-
-static afar_object *
 find_here(afar__publisher *publisher, const afar__address *address, const char *name,
           const afar_interface *interface)
 {
@@ -163,7 +151,7 @@ find_here(afar__publisher *publisher, const afar__address *address, const char *
         ours = is_place(&publish->places[i], address, lent);
     if (!ours)
         return NULL;
-    return lent ? find_lent(publish, name, interface)
+    return lent ? afar__lend_find(publish->lend, name, interface)
                 : afar__exports_object(publish->exports, interface, name);
 }
 
@@ -199,7 +187,7 @@ afar__publish_find(afar__publish *publish, const char *path, const char *name,
                    afar__target *ret_target, afar_error *err)
 {
     bool may_be_lent = name && afar__lend_is_name(name);
-    afar_object *object = may_be_lent ? afar__lend_find(publish->lend, name) : NULL;
+    afar_object *object = may_be_lent ? afar__lend_find(publish->lend, name, NULL) : NULL;
     afar_code code;
 
     if (object)

@@ -23,6 +23,11 @@ static const afar_interface things = { .abi = AFAR_ABI,
                                        .name = "things.Thing",
                                        .method_size = sizeof(afar_method) };
 
+static const afar_interface others = { .abi = AFAR_ABI,
+                                       .size = sizeof(afar_interface),
+                                       .name = "things.Other",
+                                       .method_size = sizeof(afar_method) };
+
 static atomic_int ended;
 
 static void
@@ -79,14 +84,15 @@ TEST(ten_thousand_are_lent_and_not_one_more)
     CHECK_STR(err.message, "a things.Thing cannot be lent: 10000 objects are already (max_lent)");
     afar_error_clear(&err);
     for (int i = 0; i < MOST; i++) {
-        afar_object *found = afar__lend_find(lend, names[i]);
+        afar_object *found = afar__lend_find(lend, names[i], i % 2 ? &things : NULL);
 
         CHECK(found != NULL && found != more);
         afar_object_close(found);
     }
+    CHECK(afar__lend_find(lend, names[0], &others) == NULL);
     afar__lend_stop(lend);
     CHECK_INT(atomic_load(&ended), MOST);
-    CHECK(afar__lend_find(lend, names[0]) == NULL);
+    CHECK(afar__lend_find(lend, names[0], NULL) == NULL);
     CHECK_FAILS(afar__lend_out(lend, more, name, &err), AFAR_FAILED_PRECONDITION);
     afar_error_clear(&err);
     afar_object_close(more);
@@ -124,7 +130,7 @@ lend_and_find(void *arg)
 
         atomic_fetch_add(&crowd->made, 1);
         CHECK_OK(afar__lend_out(crowd->lend, object, name, &err));
-        found = afar__lend_find(crowd->lend, name);
+        found = afar__lend_find(crowd->lend, name, &things);
         CHECK(found == object || found == NULL);
         afar_object_close(found);
         afar_object_close(object);
