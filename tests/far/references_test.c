@@ -273,7 +273,7 @@ static afar_method wrong_method;
 static const afar_method *
 method_that_lies(const afar_interface *interface)
 {
-    const afar_refs *refs = interface->methods[0].request_refs;
+    const afar_refs *refs = interface->methods[0].request_refs; /* those of replies, too */
 
     wrong_fields[0] = refs->fields[0];
     wrong_fields[0].interface = &far_stranger_interface;
@@ -281,7 +281,7 @@ method_that_lies(const afar_interface *interface)
     wrong_refs.count = 1;
     wrong_refs.fields = wrong_fields;
     wrong_method = interface->methods[0];
-    wrong_method.request_refs = &wrong_refs;
+    wrong_method.request_refs = wrong_method.reply_refs = &wrong_refs;
     return &wrong_method;
 }
 
@@ -320,6 +320,39 @@ TEST(the_wrong_interface_is_an_error_on_arrival_and_nothing_stays)
         far_stranger_close(stranger);
         event_wait(&gone, 1);
         CHECK_INT(number_of(peer, 1), 2); /* the session lives */
+        afar_error_clear(&err);
+        far_peer_close(peer);
+        pair_close(&pair);
+    }
+}
+
+static afar_code
+give_new(void *self, const Far__Bundle *request, Far__Bundle *reply, afar_call *call)
+{
+    (void)request;
+    return far_bundle_give_one(reply, call,
+                               make_peer(&counting_methods, self, AFAR_SERIAL, raise_event));
+}
+
+TEST(the_wrong_interface_in_a_reply)
+{
+    static const far_peer_methods methods = { .ask = give_new };
+
+    for (const char *const *transport = transports; *transport; transport++) {
+        Far__Bundle request = FAR__BUNDLE__INIT;
+        afar_error err = AFAR_ERROR_INIT;
+        ProtobufCMessage *reply = NULL;
+        struct event gone = EVENT_INIT;
+        struct pair pair;
+
+        pair_open(&pair, *transport);
+        far_peer *peer = pair_peer(&pair, "", &methods, &gone, AFAR_SERIAL);
+        CHECK_FAILS(afar_object_call(far_peer_object(peer), method_that_lies(&far_peer_interface),
+                                     &request.base, soon(), &reply, &err),
+                    AFAR_INVALID_ARGUMENT);
+        CHECK(strstr(err.message, "far.Stranger") && strstr(err.message, "far.Peer"));
+        CHECK_INT(err.outcome, AFAR_OUTCOME_ANSWERED);
+        event_wait(&gone, 1);
         afar_error_clear(&err);
         far_peer_close(peer);
         pair_close(&pair);
