@@ -111,6 +111,19 @@ lend_somewhere(const afar__leaving *leaving, afar_object *object, afar__spot *re
     return code;
 }
 
+bool
+afar__abroad_place(const afar_node *node, afar_object *object, afar__spot *ret_spot)
+{
+    bool found = false;
+
+    pthread_rwlock_rdlock(&lock);
+    for (afar__publisher *publisher = next_of(node, publishers); publisher && !found;
+         publisher = next_of(node, publisher->next))
+        found = publisher->place(publisher, object, ret_spot);
+    pthread_rwlock_unlock(&lock);
+    return found;
+}
+
 /* ---- sending ---- */
 
 struct afar__written {

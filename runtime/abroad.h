@@ -37,6 +37,9 @@ struct afar__publisher {
      * is not known.  FAILED_PRECONDITION: the server has no address; RESOURCE_EXHAUSTED. */
     afar_code (*lend)(afar__publisher *publisher, afar_object *object, int fd, afar__spot *ret_spot,
                       afar_error *err);
+    /* Where others can open the object, under the name that it was exported with.  False if it has
+     * none, or the server has no address. */
+    bool (*place)(afar__publisher *publisher, afar_object *object, afar__spot *ret_spot);
     /* The object of that interface which is called so, if the address is the server's own; a
      * reference, or NULL. */
     afar_object *(*find)(afar__publisher *publisher, const afar__address *address, const char *name,
@@ -91,6 +94,10 @@ afar__abroad_read(afar_node *node, const afar_refs *plan, const ProtobufCMessage
                   afar__arena *arena, afar_error *err);
 
 /* ---- where objects are: false if it is no such object, or has no address ---- */
+
+/* One of this process, by the name that a server of the node exports it with. */
+bool
+afar__abroad_place(const afar_node *node, afar_object *object, afar__spot *ret_spot);
 
 /* One over plain gRPC (grpc_link.c). */
 bool

@@ -117,6 +117,17 @@ lend(afar__publisher *publisher, afar_object *object, int fd, afar__spot *ret_sp
     return code;
 }
 
+static bool
+place_of(afar__publisher *publisher, afar_object *object, afar__spot *ret_spot)
+{
+    const afar__publish *publish = (const afar__publish *)publisher;
+    char text[400], name[256];
+
+    return afar__exports_name(publish->exports, object, name) &&
+           !own_address(publish, -1, text, sizeof text, NULL) &&
+           afar__spot_set(ret_spot, text, name);
+}
+
 /* ---- what comes home ---- */
 
 static bool
@@ -210,6 +221,7 @@ afar__publish_new(afar_node *node, afar__exports *exports, int64_t lease, unsign
     if (!publish)
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a server");
     publish->publisher.lend = lend;
+    publish->publisher.place = place_of;
     publish->publisher.find = find_here;
     publish->node = node;
     publish->exports = exports;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/abroad.h"
 #include "runtime/clock.h"
 #include "runtime/far/far.h"
 #include "runtime/far/relay.h"
@@ -123,40 +124,72 @@ fill_where(const afar__where *where, afar__session_reference *reference)
         reference->key = (afar__session_span){ where->key, sizeof where->key };
 }
 
-afar_code
-afar__sending_open(afar__sending *sending, const afar__ref_list *list, afar_error *err)
+/* An object of ours that was exported under a name can be opened by others as well. */
+static void
+find_where(const afar__connection *connection, afar_object *object, afar__where *ret_where)
 {
+    const afar_node *node = connection->node;
+    afar__spot spot;
+
+    if (!afar__host_of(object) || !afar__abroad_place(node, object, &spot))
+        return;
+    ret_where->address = strdup(spot.address);
+    ret_where->name = strdup(spot.name);
+    ret_where->has_instance = true;
+    memcpy(ret_where->instance, node->instance, sizeof ret_where->instance);
+    if (!ret_where->address || !ret_where->name)
+        afar__where_clear(ret_where);
+}
+
+static bool
+is_local(const afar__connection *connection)
+{
+    return atomic_load(&((afar__connection *)connection)->twin) != NULL;
+}
+
+afar_code
+afar__sending_open(afar__sending *sending, const afar__connection *connection,
+                   const afar__ref_list *list, afar_error *err)
+{
+    memset(sending, 0, sizeof *sending);
     sending->list = list;
-    sending->references = NULL;
-    sending->before = NULL;
+    sending->connection = connection;
     if (list->count == 0)
         return AFAR_OK;
     sending->references = calloc(list->count, sizeof *sending->references);
     sending->before = calloc(list->count, sizeof *sending->before);
-    if (sending->references && sending->before)
-        return AFAR_OK;
-    afar__sending_close(sending);
-    return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for %zu references", list->count);
+    sending->where = calloc(list->count, sizeof *sending->where);
+    if (!sending->references || !sending->before || !sending->where) {
+        afar__sending_close(sending);
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for %zu references", list->count);
+    }
+    for (size_t i = 0; i < list->count && !is_local(connection); i++)
+        find_where(connection, list->objects[i], &sending->where[i]);
+    return AFAR_OK;
 }
 
 void
 afar__sending_close(afar__sending *sending)
 {
+    for (size_t i = 0; sending->where && i < sending->list->count; i++)
+        afar__where_clear(&sending->where[i]);
     free(sending->references);
     free(sending->before);
+    free(sending->where);
 }
 
 static void
-describe(const afar__connection *connection, afar_object *object,
+describe(const afar__connection *connection, afar_object *object, const afar__where *where,
          afar__session_reference *reference)
 {
     const char *interface = afar_object_interface(object)->name;
-    bool local = atomic_load(&((afar__connection *)connection)->twin) != NULL;
 
     reference->interface = (afar__session_span){ interface, strlen(interface) };
-    if (local || afar__host_of(object)) {
+    if (is_local(connection) || afar__host_of(object)) {
         reference->kind = AFAR__SESSION_OURS;
         reference->object = object;
+        if (where->address)
+            fill_where(where, reference);
     } else if (is_theirs(connection, object)) {
         reference->kind = AFAR__SESSION_THEIRS;
         reference->import = far_of(object)->import;
@@ -167,13 +200,13 @@ describe(const afar__connection *connection, afar_object *object,
 }
 
 void
-afar__sending_fill_locked(afar__sending *sending, const afar__connection *connection)
+afar__sending_fill_locked(afar__sending *sending)
 {
+    const afar__connection *connection = sending->connection;
     const afar__ref_list *list = sending->list;
 
-    sending->connection = connection;
     for (size_t i = 0; i < list->count; i++) {
-        describe(connection, list->objects[i], &sending->references[i]);
+        describe(connection, list->objects[i], &sending->where[i], &sending->references[i]);
         sending->before[i] = sending->references[i].kind == AFAR__SESSION_OURS
                                  ? afar__session_exported(connection->session, list->objects[i])
                                  : 1;

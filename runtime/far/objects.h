@@ -31,14 +31,16 @@ typedef struct afar__sending {
     const afar__connection *connection;
     afar__session_reference *references; /* NULL: none */
     uint32_t *before;                    /* how many the peer had of each */
+    afar__where *where;                  /* others can open ours; no address: nowhere */
 } afar__sending;
 
 /* RESOURCE_EXHAUSTED; then it need not be closed. */
 afar_code
-afar__sending_open(afar__sending *sending, const afar__ref_list *list, afar_error *err);
+afar__sending_open(afar__sending *sending, const afar__connection *connection,
+                   const afar__ref_list *list, afar_error *err);
 
 void
-afar__sending_fill_locked(afar__sending *sending, const afar__connection *connection);
+afar__sending_fill_locked(afar__sending *sending);
 
 void
 afar__sending_sent_locked(const afar__sending *sending);

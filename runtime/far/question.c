@@ -283,12 +283,13 @@ call_locked(afar__connection *connection, afar__question *question)
         .oneway = question->oneway,
     };
     afar__sending sending;
-    afar_code code = afar__sending_open(&sending, &question->packed.refs, &question->error);
+    afar_code code =
+        afar__sending_open(&sending, connection, &question->packed.refs, &question->error);
 
     if (code)
         return code;
     fill_target(question, &request.target);
-    afar__sending_fill_locked(&sending, connection);
+    afar__sending_fill_locked(&sending);
     request.references = sending.references;
     code = afar__session_call(connection->session, &request, &question->id, &question->error);
     if (!code)

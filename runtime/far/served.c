@@ -194,7 +194,7 @@ return_locked(afar__served *served, afar__session_reply *reply, afar__sending *s
     afar_error err = AFAR_ERROR_INIT;
     afar_code code;
 
-    afar__sending_fill_locked(sending, connection);
+    afar__sending_fill_locked(sending);
     reply->references = sending->references;
     reply->reference_count = sending->list->count;
     code = afar__session_return(connection->session, served->id, reply, &err);
@@ -221,12 +221,12 @@ send_return(afar__served *served, afar__session_reply *reply, afar__ref_list *li
     afar_code code = afar__refs_prepare(connection, list, &err), failed;
 
     if (!code)
-        code = afar__sending_open(&sending, list, &err);
+        code = afar__sending_open(&sending, connection, list, &err);
     if (code) {
         *reply =
             (afar__session_reply){ .code = code, .text = { err.message, strlen(err.message) } };
         afar__ref_list_clear(list);
-        (void)!afar__sending_open(&sending, list, NULL);
+        (void)!afar__sending_open(&sending, connection, list, NULL);
     }
     pthread_mutex_lock(&connection->lock);
     failed = return_locked(served, reply, &sending);

@@ -242,7 +242,7 @@ send_locked(afar__served *served, afar__session_span payload, afar__sending *sen
 
     if (!wait_locked(served, may_send, deadline, &result) || given_up(served))
         return wait_error(served, result, "the caller does not take what was sent", err);
-    afar__sending_fill_locked(sending, connection);
+    afar__sending_fill_locked(sending);
     message.references = sending->references;
     code = afar__session_item(connection->session, served->id, &message, err);
     if (!code)
@@ -287,7 +287,7 @@ afar__served_send(afar_call *call, const ProtobufCMessage *message, int64_t dead
     if (!code)
         code = afar__refs_prepare(connection, &packed.refs, err);
     if (!code)
-        code = afar__sending_open(&sending, &packed.refs, err);
+        code = afar__sending_open(&sending, connection, &packed.refs, err);
     if (!code) {
         pthread_mutex_lock(&connection->lock);
         code = send_locked(served, (afar__session_span){ packed.data, packed.length }, &sending,

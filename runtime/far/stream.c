@@ -371,7 +371,7 @@ send_locked(struct stream *stream, afar__session_span payload, afar__sending *se
         return afar__fail_outcome(err, AFAR_FAILED_PRECONDITION, AFAR_OUTCOME_NOT_SENT, false,
                                   "%s at %s: sent after the stream was finished",
                                   stream->base.method->path, connection->address);
-    afar__sending_fill_locked(sending, connection);
+    afar__sending_fill_locked(sending);
     message.references = sending->references;
     code = afar__session_item(connection->session, stream->question.id, &message, err);
     if (!code)
@@ -394,7 +394,7 @@ send_message(afar_stream *base, const ProtobufCMessage *message, int64_t deadlin
     if (!code)
         code = afar__refs_prepare(connection, &packed.refs, err);
     if (!code)
-        code = afar__sending_open(&sending, &packed.refs, err);
+        code = afar__sending_open(&sending, connection, &packed.refs, err);
     if (!code) {
         ref(stream);
         pthread_mutex_lock(&connection->lock);
