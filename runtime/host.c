@@ -302,3 +302,11 @@ afar__host_new(const afar_interface *interface, afar_code (*serve)(void *self, a
     *ret_object = &host->object;
     return AFAR_OK;
 }
+
+void *
+afar__host_self(afar_object *object, afar_code (*serve)(void *self, afar_call *call))
+{
+    const afar__host *host = afar__host_of(object);
+
+    return host && host->serve == serve ? host->self : NULL;
+}

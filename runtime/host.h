@@ -26,6 +26,10 @@ afar__host_new(const afar_interface *interface, afar_code (*serve)(void *self, a
                void *self, void (*finalizer)(void *self), afar_object **ret_object,
                afar_error *err);
 
+/* What `serve` is given, if the object was made so with that function; else NULL. */
+void *
+afar__host_self(afar_object *object, afar_code (*serve)(void *self, afar_call *call));
+
 /* A call whose request is here: it gets its turn now or later. */
 void
 afar__host_deliver(afar_call *call);

@@ -203,6 +203,7 @@ over(afar__connection *connection, const afar__session_event *event)
     afar__questions_send_locked(connection);
     afar__waiters_wake(&connection->waiters);
     pthread_mutex_unlock(&connection->lock);
+    afar__served_drop_kept(connection);
     if (event->reason != AFAR__SESSION_NONE && event->reason != AFAR__SESSION_BROKEN)
         afar__log(AFAR_LOG_INFO, "session with %s ended: %.*s", connection->address,
                   (int)event->text.length, (const char *)event->text.data);

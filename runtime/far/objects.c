@@ -321,7 +321,10 @@ make_object(struct receive *receive, const afar__session_reference *reference,
     struct far *far;
 
     if (reference->kind == AFAR__SESSION_OURS) {
-        *ret_object = afar_object_share(reference->object);
+        /* A relay that comes home is what it stands for. */
+        afar_object *behind = afar__relay_far(reference->object);
+
+        *ret_object = afar_object_share(behind ? behind : reference->object);
         return AFAR_OK;
     }
     if (reference->kind == AFAR__SESSION_THIRD)

@@ -56,6 +56,7 @@ struct afar__connection {
     afar__question *waiting, **last_waiting;
     afar__question *failed; /* could not be sent: to be told */
     afar__served *served;   /* not answered yet */
+    afar__served *kept;     /* whose results are */
     size_t serving;         /* calls of which something is left */
     afar__served *spare;
     unsigned spare_count;
@@ -111,6 +112,10 @@ afar__served_let_go(afar__served *served);
 /* Tells the questions that could not be sent.  The same. */
 void
 afar__questions_tell(afar__connection *connection, afar__question *failed);
+
+/* The session is over: no result is kept any more.  Without the lock. */
+void
+afar__served_drop_kept(afar__connection *connection);
 
 /* The connection goes: spare ones are freed. */
 void

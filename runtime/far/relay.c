@@ -295,3 +295,11 @@ afar__relay_new(afar_object *far, afar_object **ret_relay, afar_error *err)
         finalize(relay);
     return code;
 }
+
+afar_object *
+afar__relay_far(afar_object *object)
+{
+    const struct relay *relay = afar__host_self(object, serve);
+
+    return relay ? relay->far : NULL;
+}

@@ -10,4 +10,8 @@
 afar_code
 afar__relay_new(afar_object *far, afar_object **ret_relay, afar_error *err);
 
+/* The object that a relay leads to, as long as the relay; NULL if it is none. */
+afar_object *
+afar__relay_far(afar_object *object);
+
 #endif

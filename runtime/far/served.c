@@ -66,6 +66,25 @@ new_served(afar__connection *connection)
 }
 
 static void
+enter_list_locked(afar__served *served, afar__served **list)
+{
+    served->next = *list;
+    served->link = list;
+    if (served->next)
+        served->next->link = &served->next;
+    *list = served;
+}
+
+static void
+leave_list_locked(afar__served *served)
+{
+    *served->link = served->next;
+    if (served->next)
+        served->next->link = served->link;
+    served->link = NULL;
+}
+
+static void
 set_up(afar__served *served, afar__connection *connection, const afar__session_event *event)
 {
     afar__arena *arena = served->base.arena;
@@ -87,11 +106,7 @@ set_up(afar__served *served, afar__connection *connection, const afar__session_e
     served->keep = event->keep;
     served->last_item = &served->items;
     pthread_mutex_lock(&connection->lock);
-    served->next = connection->served;
-    served->link = &connection->served;
-    if (served->next)
-        served->next->link = &served->next;
-    connection->served = served;
+    enter_list_locked(served, &connection->served);
     connection->serving++;
     afar__session_set_user(connection->session, served->id, served);
     if (event->deadline != AFAR_FOREVER.ns)
@@ -185,9 +200,34 @@ fill_metadata(const afar_call *call, afar__session_reply *reply)
     reply->trailing_count = reply->trailing ? call->trailing.count : 0;
 }
 
+/* What was promised of its result is in the reply, which stays until the peer has finished with it, or
+ * the session is over. */
+static void
+keep_locked(afar__served *served)
+{
+    afar__call_ref(&served->base);
+    enter_list_locked(served, &served->connection->kept);
+}
+
+void
+afar__served_drop_kept(afar__connection *connection)
+{
+    afar__served *served;
+
+    do {
+        pthread_mutex_lock(&connection->lock);
+        served = connection->kept;
+        if (served)
+            leave_list_locked(served);
+        pthread_mutex_unlock(&connection->lock);
+        if (served)
+            afar__call_unref(&served->base);
+    } while (served);
+}
+
 /* The call leaves the connection.  A reply that the core cannot send is replaced by an error
  * there, so the peer has its answer in any case. */
-static afar_code
+static void
 return_locked(afar__served *served, afar__session_reply *reply, afar__sending *sending)
 {
     afar__connection *connection = served->connection;
@@ -204,21 +244,20 @@ return_locked(afar__served *served, afar__session_reply *reply, afar__sending *s
     else
         afar__sending_sent_locked(sending);
     afar_error_clear(&err);
-    *served->link = served->next;
-    if (served->next)
-        served->next->link = served->link;
+    leave_list_locked(served);
     served->answered = true;
+    if (served->keep && !code && !reply->code && !connection->over)
+        keep_locked(served);
     afar__waiters_wake(&served->waiters);
-    return code;
 }
 
-static afar_code
+static void
 send_return(afar__served *served, afar__session_reply *reply, afar__ref_list *list)
 {
     afar__connection *connection = served->connection;
     afar_error err = AFAR_ERROR_INIT;
     afar__sending sending;
-    afar_code code = afar__refs_prepare(connection, list, &err), failed;
+    afar_code code = afar__refs_prepare(connection, list, &err);
 
     if (!code)
         code = afar__sending_open(&sending, connection, list, &err);
@@ -229,12 +268,11 @@ send_return(afar__served *served, afar__session_reply *reply, afar__ref_list *li
         (void)!afar__sending_open(&sending, connection, list, NULL);
     }
     pthread_mutex_lock(&connection->lock);
-    failed = return_locked(served, reply, &sending);
+    return_locked(served, reply, &sending);
     afar__connection_pump_locked(connection);
     pthread_mutex_unlock(&connection->lock);
     afar__sending_close(&sending);
     afar_error_clear(&err);
-    return code ? code : failed;
 }
 
 static void
@@ -243,7 +281,6 @@ finish(afar_call *call)
     afar__served *served = afar__served_of(call);
     afar__session_reply reply = { .code = AFAR_OK, .not_begun = !served->begun };
     afar__packed packed;
-    bool kept;
 
     /* As over gRPC: only a process that is not the one that was meant says MOVED. */
     if (call->host && call->error.code == AFAR_MOVED)
@@ -257,12 +294,7 @@ finish(afar_call *call)
     else
         reply.not_begun = false;
     fill_metadata(call, &reply);
-    /* What was promised of this result is in the reply, which stays until Finish. */
-    kept = served->keep && !call->error.code;
-    if (kept)
-        afar__call_ref(call);
-    if (send_return(served, &reply, &packed.refs) && kept)
-        afar__call_unref(call); /* it became a failure */
+    send_return(served, &reply, &packed.refs);
     afar__packed_clear(&packed);
 }
 
@@ -479,6 +511,21 @@ cancel_locked(afar__served *served)
     afar__waiters_wake(&served->waiters);
 }
 
+/* Nobody will call what its result refers to any more. */
+static void
+finished(afar__connection *connection, afar__served *served)
+{
+    bool kept;
+
+    pthread_mutex_lock(&connection->lock);
+    kept = served->link != NULL;
+    if (kept)
+        leave_list_locked(served);
+    pthread_mutex_unlock(&connection->lock);
+    if (kept)
+        afar__call_unref(&served->base);
+}
+
 void
 afar__served_event(afar__connection *connection, const afar__session_event *event)
 {
@@ -492,7 +539,7 @@ afar__served_event(afar__connection *connection, const afar__session_event *even
         afar__served_item_came(served, event);
         break;
     case AFAR__SESSION_FINISHED:
-        afar__call_unref(&served->base);
+        finished(connection, served);
         break;
     default:
         pthread_mutex_lock(&connection->lock);

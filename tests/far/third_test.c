@@ -96,6 +96,8 @@ TEST(what_comes_home_is_the_object_itself)
         passing_open(&passing, *transport, &methods, &passing.given, AFAR_SERIAL);
         CHECK_OK(ask_with(passing.shelf.kept, 0, passing.shelf.kept, &answer, &err));
         CHECK_INT(answer, 1);
+        CHECK_OK(ask_with(passing.taken, 0, passing.taken, &answer, &err)); /* through the relay */
+        CHECK_INT(answer, 1);
         passing_close(&passing);
     }
 }
@@ -378,4 +380,34 @@ TEST(an_object_with_an_address_is_opened_there_and_needs_nobody_else)
     far_peer_close(taken);
     afar_client_close(taker);
     pair_close(&pair);
+}
+
+/* The server says where its own object can be opened, when it gives a reference. */
+TEST(an_exported_object_that_was_given_is_opened_there_as_well)
+{
+    afar_client *taker = NULL;
+    afar_error err = AFAR_ERROR_INIT;
+    struct shelf shelf = { NULL };
+    struct child child;
+    struct pair pair;
+    char address[300];
+
+    child_start(&child, be_shelf);
+    child_hear(&child, address);
+    pair_open(&pair, TCP);
+    CHECK_OK(afar_client_open(NULL, NULL, &taker, &err));
+    shelf.kept = make_peer(&counting_methods, NULL, AFAR_SERIAL, NULL);
+    CHECK_OK(afar_server_export(pair.server, "counter", far_peer_object(shelf.kept), &err));
+    far_peer *source = pair_peer(&pair, "source", &shelving, &shelf, AFAR_SERIAL);
+    far_peer *given = get_from(source, 0);
+    far_peer *taken = pass_through(address, pair.client, taker, given);
+    use_all_kinds(taken);
+    child_kill(&child);
+    use_all_kinds(taken);
+    far_peer_close(source);
+    far_peer_close(given);
+    far_peer_close(taken);
+    afar_client_close(taker);
+    pair_close(&pair);
+    far_peer_close(shelf.kept);
 }
