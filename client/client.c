@@ -89,8 +89,8 @@ object_on_link(afar__link *link, const afar__address *address, const afar_interf
                afar_deadline deadline, afar_object **ret_object, afar_error *err)
 {
     afar__place place = { .link = link };
-    afar_code code = address->plain ? AFAR_UNIMPLEMENTED
-                                    : afar__link_session_ready(link, deadline, err);
+    afar_code code =
+        address->plain ? AFAR_UNIMPLEMENTED : afar__link_session_ready(link, deadline, err);
 
     if (!code)
         return afar__place_object(&place, interface, address->name, NULL, ret_object, err);

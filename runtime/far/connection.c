@@ -481,8 +481,9 @@ transport_over(void *arg, const afar_error *why)
         connection->timed = false;
     tell_owner_locked(connection);
     pthread_mutex_unlock(&connection->lock);
+    /* Those of the timer and of the transport. */
     if (timed)
-        afar__connection_unref(connection);
+        atomic_fetch_sub_explicit(&connection->refs, 1, memory_order_acq_rel);
     afar__connection_unref(connection);
 }
 

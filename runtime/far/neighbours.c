@@ -35,6 +35,7 @@ static afar_code
 make_locked(afar_node *node, const char *text, afar__neighbour **ret_neighbour, afar_error *err)
 {
     static const char scheme[] = "afar://";
+    size_t length = strlen(text);
     bool is_afar = strncmp(text, scheme, sizeof scheme - 1) == 0;
     afar__address address;
     afar_code code =
@@ -45,7 +46,7 @@ make_locked(afar_node *node, const char *text, afar__neighbour **ret_neighbour, 
         code = afar_fail(err, AFAR_INVALID_ARGUMENT, "%.100s: is of another process", text);
     if (code)
         return code;
-    made = calloc(1, sizeof *made + strlen(text) + 1);
+    made = calloc(1, sizeof *made + length + 1);
     if (!made)
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%.100s: no memory for a link", text);
     code = afar__link_open(node, &address, &made->link, err);
@@ -53,7 +54,7 @@ make_locked(afar_node *node, const char *text, afar__neighbour **ret_neighbour, 
         free(made);
         return code;
     }
-    strcpy(made->address, text);
+    memcpy(made->address, text, length + 1);
     made->node = node;
     made->next = neighbours;
     neighbours = made;
@@ -66,15 +67,16 @@ afar__neighbour_enter(afar_node *node, const char *address, afar__neighbour **re
                       afar_error *err)
 {
     afar__neighbour *neighbour;
-    afar_code code = AFAR_OK;
+    afar_code code = AFAR_RESOURCE_EXHAUSTED;
 
     pthread_mutex_lock(&lock);
     neighbour = find_locked(node, address);
     if (!neighbour)
         code = make_locked(node, address, &neighbour, err);
-    if (!code) {
+    if (neighbour) {
         neighbour->users++;
         *ret_neighbour = neighbour;
+        code = AFAR_OK;
     }
     pthread_mutex_unlock(&lock);
     return code;

@@ -92,9 +92,10 @@ afar__packed_fill(afar__packed *packed, const ProtobufCMessage *message, const a
     size_t length = code ? 0 : protobuf_c_message_get_packed_size(message);
     uint8_t *data = length > sizeof packed->few ? malloc(length) : packed->few;
 
-    if (!code && !data)
-        code =
-            afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a message of %zu bytes", length);
+    if (!code && !data) {
+        code = AFAR_RESOURCE_EXHAUSTED;
+        afar_fail(err, code, "no memory for a message of %zu bytes", length);
+    }
     if (!code)
         protobuf_c_message_pack(message, data);
     if (plan)

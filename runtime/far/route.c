@@ -7,6 +7,7 @@
 
 #include "runtime/far/route.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,15 +128,15 @@ address_of(const afar__link *link)
 {
     const char *text = afar__link_address(link);
     const char *scheme = strncmp(text, "unix:", 5) == 0 ? "" : "afar://";
+    size_t length;
     char *address;
 
     if (!afar__link_heals(link))
         return NULL; /* into this process, or over a socket that somebody gave us */
-    address = malloc(strlen(scheme) + strlen(text) + 1);
-    if (address) {
-        strcpy(address, scheme);
-        strcat(address, text);
-    }
+    length = strlen(scheme) + strlen(text) + 1;
+    address = malloc(length);
+    if (address)
+        snprintf(address, length, "%s%s", scheme, text);
     return address;
 }
 
@@ -208,7 +209,7 @@ afar__route_third(afar_node *node, const afar__session_reference *reference,
         code = make_route(&place, interface, where.name, afar__link_finder(), &route, err);
     }
     afar__where_clear(&where);
-    if (code) {
+    if (!route) {
         afar__neighbour_leave(neighbour);
         return code;
     }

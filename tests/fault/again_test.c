@@ -118,8 +118,7 @@ typedef afar_code (*operation)(fault_thing *thing, afar_error *err);
 static void
 check_code(afar_code code, const afar_error *err, long n)
 {
-    if (code && code != AFAR_RESOURCE_EXHAUSTED && code != AFAR_MOVED &&
-        code != AFAR_UNAVAILABLE)
+    if (code && code != AFAR_RESOURCE_EXHAUSTED && code != AFAR_MOVED && code != AFAR_UNAVAILABLE)
         check_fail(__FILE__, __LINE__, "allocation %ld failed: %s: %s", n, afar_code_name(code),
                    err->message);
     CHECK(!code || (err->message[0] && !strchr(err->message, '\n')));
