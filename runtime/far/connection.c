@@ -269,7 +269,9 @@ ask_locked(afar__connection *connection)
 {
     afar__transport *transport = connection->transport;
 
-    connection->held = afar__session_waiting_bytes(connection->session) > MOST_UNSENT;
+    /* What waits for the peer's credit is not what it does not read: that comes from reading. */
+    connection->held =
+        connection->writing && afar__session_waiting_bytes(connection->session) > MOST_UNSENT;
     if (connection->held)
         return;
     pthread_mutex_unlock(&connection->lock);
@@ -438,7 +440,7 @@ sent(void *arg)
 static void
 tell_owner_locked(afar__connection *connection)
 {
-    if (!connection->gone || connection->serving > 0 || connection->told)
+    if (!connection->settled || connection->serving > 0 || connection->told)
         return;
     connection->told = true;
     pthread_mutex_unlock(&connection->lock);
@@ -476,6 +478,7 @@ transport_over(void *arg, const afar_error *why)
         afar__session_broken(connection->session, text);
     }
     afar__connection_pump_locked(connection);
+    connection->settled = true;
     timed = connection->timed && afar__timer_clear(&connection->timer);
     if (timed)
         connection->timed = false;

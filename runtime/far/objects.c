@@ -306,9 +306,9 @@ take_from_twin(afar__connection *connection, const afar__session_reference *refe
     if (object)
         afar_object_share(object);
     pthread_mutex_unlock(&twin->lock);
-    refuse(connection, reference);
     if (!object)
         return afar_fail(err, AFAR_UNAVAILABLE, "the object was lost on its way");
+    refuse(connection, reference);
     *ret_object = object;
     return AFAR_OK;
 }
@@ -416,7 +416,8 @@ afar__refs_refuse(afar__connection *connection, const afar__session_event *event
 void
 afar__refs_released(afar__connection *connection, const afar__session_event *event)
 {
-    if (event->reason == AFAR__SESSION_NONE)
+    /* Between two ends in this process any object goes as it is, also one that is elsewhere. */
+    if (event->reason == AFAR__SESSION_NONE || !afar__host_of(event->object))
         afar_object_close(event->object);
     else
         afar__host_lost(event->object, connection->node);

@@ -40,6 +40,7 @@ struct afar__connection {
     bool over;      /* the session ended */
     bool shut;      /* the transport was told to close */
     bool gone;      /* the transport is over */
+    bool settled;   /* and all that came of it was acted on */
     bool pumping;   /* a thread acts on events, or sends */
     bool again;     /* and has to look once more */
     bool writing;   /* a batch is on its way */

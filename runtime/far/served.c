@@ -225,6 +225,21 @@ afar__served_drop_kept(afar__connection *connection)
     } while (served);
 }
 
+/* What the peer gave for messages that no handler takes any more: calls that never began, and
+ * items that were not received. */
+static void
+give_back_all_locked(afar__served *served)
+{
+    afar__session *session = served->connection->session;
+
+    afar__session_taken(session, served->id, served->cost, false);
+    served->cost = 0;
+    for (afar__served_item *item = served->items; item; item = item->next) {
+        afar__session_taken(session, served->id, item->cost, true);
+        item->cost = 0;
+    }
+}
+
 /* The call leaves the connection.  A reply that the core cannot send is replaced by an error
  * there, so the peer has its answer in any case. */
 static void
@@ -237,6 +252,7 @@ return_locked(afar__served *served, afar__session_reply *reply, afar__sending *s
     afar__sending_fill_locked(sending);
     reply->references = sending->references;
     reply->reference_count = sending->list->count;
+    give_back_all_locked(served);
     code = afar__session_return(connection->session, served->id, reply, &err);
     if (code)
         afar__log(AFAR_LOG_INFO, "%s: %s",
@@ -276,6 +292,29 @@ send_return(afar__served *served, afar__session_reply *reply, afar__ref_list *li
 }
 
 static void
+close_object(void *object)
+{
+    afar_object_close(object);
+}
+
+/* A handler may have lent what is in its reply until that is sent; who calls what was promised comes
+ * later. */
+static afar_code
+hold_objects(afar_call *call, const afar__ref_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        afar_object *object = afar_object_share(list->objects[i]);
+
+        if (afar__arena_at_end(call->arena, close_object, object))
+            continue;
+        afar_object_close(object);
+        return afar_call_fail(call, AFAR_RESOURCE_EXHAUSTED, "%s: no memory to keep a reply",
+                              call->method->path);
+    }
+    return AFAR_OK;
+}
+
+static void
 finish(afar_call *call)
 {
     afar__served *served = afar__served_of(call);
@@ -287,7 +326,8 @@ finish(afar_call *call)
         call->error.code = AFAR_UNAVAILABLE;
     afar__packed_init(&packed);
     if (!call->error.code && call->reply &&
-        !afar__packed_fill(&packed, call->reply, call->method->reply_refs, &call->error))
+        !afar__packed_fill(&packed, call->reply, call->method->reply_refs, &call->error) &&
+        (!served->keep || !hold_objects(call, &packed.refs)))
         reply.payload = (afar__session_span){ packed.data, packed.length };
     if (call->error.code)
         fill_error(call, &reply);

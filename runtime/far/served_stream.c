@@ -89,7 +89,7 @@ afar__served_item_came(afar__served *served, const afar__session_event *event)
     afar_error_clear(&err);
 }
 
-/* Nobody receives them any more; their credit does not matter. */
+/* Nobody receives them any more; their credit went back when the call was answered. */
 void
 afar__served_drop_items(afar__served *served)
 {

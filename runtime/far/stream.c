@@ -522,6 +522,10 @@ close_stream(afar_stream *base)
     items = stream->items;
     stream->items = NULL;
     stream->last_item = &stream->items;
+    for (const struct item *item = items; item; item = item->next)
+        give_back_locked(stream, item->cost);
+    if (items)
+        afar__connection_pump_locked(stream->connection);
     pthread_mutex_unlock(&stream->connection->lock);
     afar_error_clear(&err);
     drop_items(items);
