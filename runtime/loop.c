@@ -2,7 +2,8 @@
  *
  * The loop exists while an object that was called over it does.  Objects are found
  * by number, in a list under `lock`; a number that is not there any more belongs
- * to an object that has been finalized.
+ * to an object that has been finalized.  A session may end though nothing broke: a process that
+ * was stopped for long finds its own peer silent.  Then the next call opens another loop.
  *
  * A call keeps its object alive, and so the entry and its name; while one is started the loop
  * cannot go, since the object is counted. */
@@ -100,6 +101,20 @@ close_loop(void *argument)
     return NULL;
 }
 
+/* Its session has ended: it goes when the last handler has left it, which nobody waits for. */
+static void
+abandon_loop(struct loop *old)
+{
+    if (!old)
+        return;
+    afar__connection_cancel(old->near);
+    afar__connection_close(old->home, afar__now() + AFAR__SECOND);
+    afar__connection_unref(old->near);
+    afar__connection_unref(old->home);
+    afar_node_close(old->node);
+    free(old);
+}
+
 static afar_code
 open_end(struct loop *made, afar__transport *transport, afar__connection **ret_end, afar_error *err)
 {
@@ -157,7 +172,7 @@ open_locked(afar_error *err)
 }
 
 static struct loop *
-take_unused_locked(void)
+take_loop_locked(void)
 {
     struct loop *unused = loop;
 
@@ -167,28 +182,35 @@ take_unused_locked(void)
 
 /* ---- calls ---- */
 
+static void
+add_locked(afar__loop_entry *entry, afar_object *object)
+{
+    entry->object = object;
+    snprintf(entry->name, sizeof entry->name, "%" PRIu64, ++last_id);
+    entry->next = *bucket_of(entry->name);
+    *bucket_of(entry->name) = entry;
+    count++;
+}
+
 /* The object is counted from its first call on. */
 static afar_code
 enter(afar__loop_entry *entry, afar_object *object, afar__way *ret_way, afar_error *err)
 {
-    afar_code code = AFAR_OK;
+    struct loop *ended = NULL;
+    afar_code code;
 
     pthread_mutex_lock(&lock);
-    if (!*entry->name) {
-        code = open_locked(err);
-        if (!code) {
-            entry->object = object;
-            snprintf(entry->name, sizeof entry->name, "%" PRIu64, ++last_id);
-            entry->next = *bucket_of(entry->name);
-            *bucket_of(entry->name) = entry;
-            count++;
-        }
-    }
+    if (loop && !afar__connection_usable(loop->near))
+        ended = take_loop_locked();
+    code = open_locked(err);
+    if (!code && !*entry->name)
+        add_locked(entry, object);
     if (!code)
         *ret_way = (afar__way){ .connection = afar__connection_ref(loop->near),
                                 .name = entry->name,
                                 .keep = object };
     pthread_mutex_unlock(&lock);
+    abandon_loop(ended);
     return code;
 }
 
@@ -234,7 +256,7 @@ afar__loop_remove(afar__loop_entry *entry)
         place = &(*place)->next;
     *place = entry->next;
     if (--count == 0)
-        unused = take_unused_locked();
+        unused = take_loop_locked();
     pthread_mutex_unlock(&lock);
     if (unused)
         (void)afar__engine_aside(close_loop, unused);
