@@ -8,8 +8,9 @@
  *
  * A local object serves one call at a time, in the order of arrival, unless its
  * mode says otherwise: handlers need no locks.  Different objects run in
- * parallel.  A call arrives when gRPC's core hands it out, a call from this very process
- * too: with more than 64 calls on their way at once, some may change places. */
+ * parallel.  Calls over one session arrive in the order in which they were started.  Over
+ * plain gRPC a call arrives when gRPC's core hands it out: with more than 64 calls on
+ * their way at once, some may change places. */
 
 #include <afar/deadline.h>
 #include <afar/future.h>
@@ -95,7 +96,8 @@ afar_object_start(afar_object *object, const afar_method *method,
                   afar_future **ret_future, afar_error *err);
 
 /* Starts a unary call whose answer nobody waits for.  AFAR_OK says that it is on
- * its way, not that it arrived.  It goes on when the handler that started it
+ * its way, not that it arrived; what becomes of it is not told.  This does not wait for a
+ * slow peer: the call is kept in memory until it can be sent, or until `deadline`.  It goes on when the handler that started it
  * returns; what it leads to does not descend from that handler's call. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_object_send(afar_object *object, const afar_method *method,

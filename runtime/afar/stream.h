@@ -4,7 +4,9 @@
 /* The caller's end of a streaming call.  The generated code gives every
  * streaming method a type of its own and functions with the method's messages;
  * these are what they are made of, and what works on all of them (a typed stream
- * becomes an afar_stream by `..._stream_base`).
+ * becomes an afar_stream by `..._stream_base`).  `_send`, `_receive` and `_close` are
+ * called so there, too.  `_finish` is afar_stream_await for a client stream, and
+ * afar_stream_finish for one in both directions.
  *
  * A stream ends once: with AFAR_ENDED when the server ended it well, with the
  * server's error otherwise.  One thread may send while another receives; two

@@ -1,8 +1,8 @@
 #ifndef AFAR_SERVER_H
 #define AFAR_SERVER_H
 
-/* Serving objects to other processes, over plain gRPC: any gRPC client can call
- * any exported object.  Any thread.
+/* Serving objects to other processes: to Afar programs over sessions, and to any gRPC
+ * client over plain gRPC.  Every address takes both.  Any thread.
  *
  * Which object a call goes to: the one that the call's metadata `afar-object`
  * names; without it, the one exported under the name "" (the default); without
