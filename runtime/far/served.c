@@ -87,12 +87,14 @@ leave_list_locked(afar__served *served)
 static void
 set_up(afar__served *served, afar__connection *connection, const afar__session_event *event)
 {
-    afar__arena *arena = served->base.arena;
-
-    memset(served, 0, sizeof *served);
-    served->base.arena = arena;
-    served->base.ops = &ops;
+    /* The base is large, and most of it is written before it is read. */
+    memset((char *)served + sizeof served->base, 0, sizeof *served - sizeof served->base);
     afar__call_init(&served->base);
+    served->base.ops = &ops;
+    served->base.method = NULL;
+    served->base.host = NULL;
+    served->base.request = NULL;
+    served->base.reply = NULL;
     /* The core tells of every Cancel: there is nothing to ask for. */
     atomic_store(&served->base.watched, true);
     served->base.deadline = afar_deadline_at(event->deadline);
