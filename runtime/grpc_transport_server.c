@@ -59,8 +59,7 @@ result(afar__carrier *carrier, afar_error *ret_why)
 {
     if (!carrier->finished || inbound_of(carrier)->cancelled)
         afar__fail_outcome(ret_why, AFAR_UNAVAILABLE, AFAR_OUTCOME_UNKNOWN, false,
-                           "%s: the connection broke, or the peer gave the session up",
-                           carrier->base.peer.address);
+                           "the connection broke, or the peer gave the session up");
 }
 
 /* A call whose end was not asked for is cancelled by this. */

@@ -246,9 +246,11 @@ fail_closing_locked(afar__connection *connection, afar__question *question)
 {
     afar_code code = connection->why.code ? connection->why.code : AFAR_UNAVAILABLE;
 
-    afar__fail_outcome(&question->error, code, AFAR_OUTCOME_NOT_SENT, false, "%s at %s",
+    /* What came in a message went with the session; a name can be opened again. */
+    afar__fail_outcome(&question->error, code, AFAR_OUTCOME_NOT_SENT, false, "%s at %s%s",
                        question->method->path,
-                       connection->why.code ? connection->why.message : connection->address);
+                       connection->why.code ? connection->why.message : connection->address,
+                       question->name ? "" : "; the reference is broken, get a new one");
     fail_locked(connection, question);
 }
 
