@@ -25,6 +25,7 @@
 #define MAX_MEMBERS 100
 #define MAX_NAME 32
 #define MAX_TEXT 1000
+#define LATE_MS 5000
 
 struct member {
     char nick[MAX_NAME + 1];
@@ -46,7 +47,8 @@ struct lobby {
 
 /* ---- a room ---- */
 
-/* Sends a line to all.  Nobody answers, so this does not wait for anybody. */
+/* Sends a line to all.  Nobody answers, so this does not wait for anybody.  A line that could not
+ * be sent for so long, to a member whose program hangs, is dropped. */
 static void
 send_to_all(struct room *room, const char *nick, const char *text)
 {
@@ -55,7 +57,7 @@ send_to_all(struct room *room, const char *nick, const char *text)
     line.nick = (char *)nick;
     line.text = (char *)text;
     for (size_t i = 0; i < room->count; i++)
-        if (chat_member_heard(room->members[i].reference, &line, AFAR_FOREVER, NULL))
+        if (chat_member_heard(room->members[i].reference, &line, afar_after_ms(LATE_MS), NULL))
             room->members[i].lost = true;
 }
 
