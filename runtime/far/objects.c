@@ -157,9 +157,9 @@ afar__sending_open(afar__sending *sending, const afar__connection *connection,
     if (list->count == 0)
         return AFAR_OK;
     sending->references = calloc(list->count, sizeof *sending->references);
-    sending->before = calloc(list->count, sizeof *sending->before);
+    sending->fresh = calloc(list->count, sizeof *sending->fresh);
     sending->where = calloc(list->count, sizeof *sending->where);
-    if (!sending->references || !sending->before || !sending->where) {
+    if (!sending->references || !sending->fresh || !sending->where) {
         afar__sending_close(sending);
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for %zu references", list->count);
     }
@@ -174,7 +174,7 @@ afar__sending_close(afar__sending *sending)
     for (size_t i = 0; sending->where && i < sending->list->count; i++)
         afar__where_clear(&sending->where[i]);
     free(sending->references);
-    free(sending->before);
+    free(sending->fresh);
     free(sending->where);
 }
 
@@ -207,9 +207,8 @@ afar__sending_fill_locked(afar__sending *sending)
 
     for (size_t i = 0; i < list->count; i++) {
         describe(connection, list->objects[i], &sending->where[i], &sending->references[i]);
-        sending->before[i] = sending->references[i].kind == AFAR__SESSION_OURS
-                                 ? afar__session_exported(connection->session, list->objects[i])
-                                 : 1;
+        sending->fresh[i] = sending->references[i].kind == AFAR__SESSION_OURS &&
+                            !afar__session_exports(connection->session, list->objects[i]);
     }
 }
 
@@ -223,20 +222,17 @@ came_before(const afar__ref_list *list, size_t index)
     return false;
 }
 
-/* What the core took need not have given anything: nobody hears the answer of a oneway call. */
+/* From the first reference until RELEASED the connection has one itself.  What the core took need not
+ * have given anything: nobody hears the answer of a oneway call. */
 void
 afar__sending_sent_locked(const afar__sending *sending)
 {
     const afar__ref_list *list = sending->list;
 
-    for (size_t i = 0; i < list->count; i++) {
-        uint32_t given = 0;
-
-        if (sending->before[i] == 0)
-            given = afar__session_exported(sending->connection->session, list->objects[i]);
-        if (given == 1 || (given > 1 && !came_before(list, i)))
+    for (size_t i = 0; i < list->count; i++)
+        if (sending->fresh[i] && !came_before(list, i) &&
+            afar__session_exports(sending->connection->session, list->objects[i]))
             afar_object_share(list->objects[i]);
-    }
 }
 
 /* ---- receiving ---- */

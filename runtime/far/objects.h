@@ -30,7 +30,7 @@ typedef struct afar__sending {
     const afar__ref_list *list;
     const afar__connection *connection;
     afar__session_reference *references; /* NULL: none */
-    uint32_t *before;                    /* how many the peer had of each */
+    bool *fresh;                         /* which of ours were not exported before */
     afar__where *where;                  /* others can open ours; no address: nowhere */
 } afar__sending;
 

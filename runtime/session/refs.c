@@ -271,6 +271,14 @@ afar__session_exported(const afar__session *session, const void *object)
     return export ? export->count : 0;
 }
 
+bool
+afar__session_exports(const afar__session *session, const void *object)
+{
+    uint32_t id;
+
+    return find_object(&session->refs, object, &id) != NULL;
+}
+
 void
 afar__read_release(afar__session *session, const afar__frame_release *release)
 {

@@ -292,6 +292,11 @@ afar__session_export_object(const afar__session *session, uint32_t id);
 uint32_t
 afar__session_exported(const afar__session *session, const void *object);
 
+/* Whether RELEASED is still to come for an object of ours: also when the peer has no reference any
+ * more, but that was not told yet. */
+bool
+afar__session_exports(const afar__session *session, const void *object);
+
 /* ---- events ---- */
 
 typedef enum afar__session_event_kind {

@@ -317,6 +317,33 @@ TEST(the_pointer_of_an_import_does_not_outlive_what_the_owner_knows)
     duo_close(duo);
 }
 
+/* Who holds an object from the first reference to RELEASED must not hold it twice. */
+TEST(an_object_that_goes_out_again_before_it_was_released_is_the_same_export)
+{
+    struct duo duo = duo_open(NULL, NULL);
+    afar__session_request request = core_request("");
+    afar__session_reference reference = { .kind = AFAR__SESSION_OURS, .object = &object_a };
+    afar__session_id first;
+
+    request.references = &reference;
+    request.reference_count = 1;
+    CHECK(!afar__session_exports(duo.a, &object_a));
+    first = core_call(duo.a, &request);
+    CHECK(afar__session_exports(duo.a, &object_a));
+    afar__session_cancel(duo.a, first); /* not sent: it comes back */
+    CHECK_INT(afar__session_exported(duo.a, &object_a), 0);
+    CHECK(afar__session_exports(duo.a, &object_a));
+    first = core_call(duo.a, &request);
+    core_expect(duo.a, AFAR__SESSION_RETURNED);
+    core_expect_none(duo.a);
+    afar__session_cancel(duo.a, first);
+    core_expect(duo.a, AFAR__SESSION_RETURNED);
+    core_expect(duo.a, AFAR__SESSION_RELEASED);
+    core_expect_none(duo.a);
+    CHECK(!afar__session_exports(duo.a, &object_a));
+    duo_close(duo);
+}
+
 TEST(calls_to_a_promise_fail_as_it_does)
 {
     struct duo duo = duo_open(NULL, NULL);
