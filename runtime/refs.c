@@ -80,7 +80,7 @@ afar_ref_take(const Afar__Ref *ref)
 
 /* ---- those of a message ---- */
 
-/* The messages of a field, some of which may be NULL. */
+/* The messages of a field; NULL for one that is not set. */
 static ProtobufCMessage *const *
 messages_of(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
             size_t *ret_count)
@@ -118,9 +118,14 @@ walk_field(const struct walk *walk, const afar_ref_field *row,
     afar_code code = AFAR_OK;
 
     for (size_t i = 0; i < count && !code; i++) {
-        if (!messages[i])
+        /* Only a sender can have left a gap in a list; protobuf-c would not survive it. */
+        if (!messages[i] && field->label == PROTOBUF_C_LABEL_REPEATED)
+            code = afar_fail(walk->err, AFAR_INVALID_ARGUMENT, "%s: element %zu of %s is NULL",
+                             message->descriptor->name ? message->descriptor->name : "a message", i,
+                             field->name ? field->name : "a list");
+        else if (!messages[i])
             continue;
-        if (row->inside)
+        else if (row->inside)
             code = walk_message(walk, row->inside, messages[i], depth + 1);
         else
             code = walk->fn(walk->arg, (Afar__Ref *)messages[i], row->interface, walk->err);

@@ -246,7 +246,7 @@ TEST(methods_know_where_references_are)
 TEST(every_shape_is_found_in_the_order_of_numbers)
 {
     Afar__Ref refs[9];
-    Afar__Ref *many[] = { &refs[2], NULL, &refs[3] };
+    Afar__Ref *many[] = { &refs[2], &refs[3] };
     Refs__Shapes__ByNameEntry entries[2] = { REFS__SHAPES__BY_NAME_ENTRY__INIT,
                                              REFS__SHAPES__BY_NAME_ENTRY__INIT };
     Refs__Shapes__ByNameEntry *map[] = { &entries[0], &entries[1] };
@@ -262,7 +262,7 @@ TEST(every_shape_is_found_in_the_order_of_numbers)
     }
     message.one = &refs[0];
     message.late = &refs[1];
-    message.n_many = 3;
+    message.n_many = 2;
     message.many = many;
     message.n_by_name = 2;
     message.by_name = map;
@@ -284,6 +284,30 @@ TEST(every_shape_is_found_in_the_order_of_numbers)
     message.text = (char *)(uintptr_t) "no reference";
     memmove(&expected[5], &expected[6], 3 * sizeof *expected);
     check_found(&refs_shapes_refs, &message.base, expected, 8);
+}
+
+static afar_code
+ignore(void *arg, Afar__Ref *ref, const afar_interface *interface, afar_error *err)
+{
+    (void)arg;
+    (void)ref;
+    (void)interface;
+    (void)err;
+    return AFAR_OK;
+}
+
+TEST(a_gap_in_a_list_is_told)
+{
+    Afar__Ref ref = AFAR__REF__INIT;
+    Afar__Ref *many[] = { &ref, NULL };
+    Refs__Shapes message = REFS__SHAPES__INIT;
+    afar_error err = AFAR_ERROR_INIT;
+
+    message.n_many = 2;
+    message.many = many;
+    CHECK_INT(afar__refs_each(&refs_shapes_refs, &message.base, ignore, NULL, &err),
+              AFAR_INVALID_ARGUMENT);
+    CHECK_STR(err.message, "refs.Shapes: element 1 of many is NULL");
 }
 
 TEST(an_interface_goes_with_each)
