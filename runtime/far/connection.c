@@ -356,6 +356,7 @@ afar__connection_pump_locked(afar__connection *connection)
 
         connection->again = false;
         connection->failed = NULL;
+        connection->last_failed = &connection->failed;
         if (failed) {
             pthread_mutex_unlock(&connection->lock);
             afar__questions_tell(connection, failed);
@@ -518,6 +519,9 @@ void
 afar__connection_cancel(afar__connection *connection)
 {
     pthread_mutex_lock(&connection->lock);
+    if (!connection->why.code)
+        afar_fail(&connection->why, AFAR_FAILED_PRECONDITION, "%s: the client was closed",
+                  connection->address);
     afar__questions_cancel_locked(connection);
     pthread_mutex_unlock(&connection->lock);
     afar__connection_close(connection, afar__now() + CLOSE_TIME);
@@ -637,6 +641,7 @@ afar__connection_open(const afar__connection_options *options, afar__connection 
     connection->on_over = options->over;
     connection->over_arg = options->over_arg;
     connection->last_waiting = &connection->waiting;
+    connection->last_failed = &connection->failed;
     connection->earliest = connection->limit = AFAR__NEVER;
     connection->timer.ring = ring;
     connection->flush.run = run_flush;

@@ -54,7 +54,7 @@ afar__connection_unref(afar__connection *connection);
 void
 afar__connection_close(afar__connection *connection, int64_t deadline);
 
-/* Gives all our calls up and closes.  Does not wait. */
+/* Gives all our calls up and closes, since who made them goes.  Does not wait. */
 void
 afar__connection_cancel(afar__connection *connection);
 

@@ -176,6 +176,7 @@ afar__sending_close(afar__sending *sending)
     free(sending->references);
     free(sending->fresh);
     free(sending->where);
+    memset(sending, 0, sizeof *sending);
 }
 
 static void

@@ -11,6 +11,7 @@
 #include "runtime/arena.h"
 #include "runtime/far/far.h"
 #include "runtime/far/question.h"
+#include "runtime/far/sending.h"
 #include "runtime/refs.h"
 
 /* ---- sending ---- */
@@ -22,31 +23,6 @@ afar__refs_prepare(afar__connection *connection, afar__ref_list *list, afar_erro
 /* Where a third process can open it; NULL: nowhere, or it is no object of these. */
 const afar__where *
 afar__refs_where(afar_object *object);
-
-/* What the core is told of a prepared list, for one call, answer or item.  Open it, fill it and
- * give `references` to the core under the lock, say when the core took them: then objects that the
- * peer had no reference to before are held for it. */
-typedef struct afar__sending {
-    const afar__ref_list *list;
-    const afar__connection *connection;
-    afar__session_reference *references; /* NULL: none */
-    bool *fresh;                         /* which of ours were not exported before */
-    afar__where *where;                  /* others can open ours; no address: nowhere */
-} afar__sending;
-
-/* RESOURCE_EXHAUSTED; then it need not be closed. */
-afar_code
-afar__sending_open(afar__sending *sending, const afar__connection *connection,
-                   const afar__ref_list *list, afar_error *err);
-
-void
-afar__sending_fill_locked(afar__sending *sending);
-
-void
-afar__sending_sent_locked(const afar__sending *sending);
-
-void
-afar__sending_close(afar__sending *sending);
 
 /* ---- receiving ---- */
 

@@ -55,10 +55,11 @@ struct afar__connection {
     afar__question *questions; /* all that were sent or wait to be */
     size_t asking;             /* so many */
     afar__question *waiting, **last_waiting;
-    afar__question *failed; /* could not be sent: to be told */
-    afar__served *served;   /* not answered yet */
-    afar__served *kept;     /* whose results are */
-    size_t serving;         /* calls of which something is left */
+    afar__question *failed, **last_failed; /* could not be sent: to be told */
+    afar__served *served;                  /* not answered yet */
+    afar__served *kept;                    /* whose results are */
+    size_t kept_count;
+    size_t serving; /* calls of which something is left */
     afar__served *spare;
     unsigned spare_count;
 

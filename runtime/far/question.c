@@ -171,6 +171,7 @@ void
 afar__question_end(afar__question *question)
 {
     let_go_of_parent(question);
+    afar__sending_close(&question->sending);
     afar__packed_clear(&question->packed);
     afar__arena_free(question->arena);
     question->arena = NULL;
@@ -230,6 +231,15 @@ stop_waiting_locked(afar__connection *connection, afar__question *question)
         connection->last_waiting = question->link_waiting;
 }
 
+/* To be told by who pumps, in this order. */
+static void
+add_failed_locked(afar__connection *connection, afar__question *question)
+{
+    question->next_waiting = NULL;
+    *connection->last_failed = question;
+    connection->last_failed = &question->next_waiting;
+}
+
 /* It was never sent.  Who pumps tells it. */
 static void
 fail_locked(afar__connection *connection, afar__question *question)
@@ -237,8 +247,7 @@ fail_locked(afar__connection *connection, afar__question *question)
     if (question->state == AFAR__QUESTION_WAITING)
         stop_waiting_locked(connection, question);
     question->state = AFAR__QUESTION_FAILED;
-    question->next_waiting = connection->failed;
-    connection->failed = question;
+    add_failed_locked(connection, question);
 }
 
 static void
@@ -284,19 +293,15 @@ call_locked(afar__connection *connection, afar__question *question)
         .reference_count = question->packed.refs.count,
         .oneway = question->oneway,
     };
-    afar__sending sending;
-    afar_code code =
-        afar__sending_open(&sending, connection, &question->packed.refs, &question->error);
+    afar__sending *sending = &question->sending;
+    afar_code code;
 
-    if (code)
-        return code;
     fill_target(question, &request.target);
-    afar__sending_fill_locked(&sending);
-    request.references = sending.references;
+    afar__sending_fill_locked(sending);
+    request.references = sending->references;
     code = afar__session_call(connection->session, &request, &question->id, &question->error);
     if (!code)
-        afar__sending_sent_locked(&sending);
-    afar__sending_close(&sending);
+        afar__sending_sent_locked(sending);
     return code;
 }
 
@@ -398,6 +403,17 @@ afar__question_belongs(afar__question *question)
         cancel_from_parent(&question->child);
 }
 
+/* What goes beside its message over that connection: found out now, while no lock is held. */
+static afar_code
+prepare(afar__question *question, afar__connection *connection, afar_error *err)
+{
+    afar__ref_list *refs = &question->packed.refs;
+    afar_code code = refs->count > 0 ? afar__refs_prepare(connection, refs, err) : AFAR_OK;
+
+    afar__sending_close(&question->sending);
+    return code ? code : afar__sending_open(&question->sending, connection, refs, err);
+}
+
 void
 afar__question_ask(afar__question *question, afar__connection *connection)
 {
@@ -405,8 +421,7 @@ afar__question_ask(afar__question *question, afar__connection *connection)
     afar__connection *last;
 
     afar__question_belongs(question);
-    if (question->packed.refs.count > 0 &&
-        afar__refs_prepare(connection, &question->packed.refs, &err)) {
+    if (prepare(question, connection, &err)) {
         question->ops->done(question, NULL, &err);
         afar_error_clear(&err);
         return;
@@ -475,8 +490,7 @@ expire_locked(afar__connection *connection, afar__question *question)
     /* The peer's answer may come at once: the telling keeps it. */
     question->told = true;
     question->ops->ref(question);
-    question->next_waiting = connection->failed;
-    connection->failed = question;
+    add_failed_locked(connection, question);
     afar__session_cancel(connection->session, question->id);
 }
 

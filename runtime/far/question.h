@@ -16,6 +16,7 @@
 #include "runtime/far/far.h"
 #include "runtime/far/packed.h"
 #include "runtime/far/parts.h"
+#include "runtime/far/sending.h"
 #include "runtime/object.h"
 
 typedef struct afar__question_ops {
@@ -50,7 +51,8 @@ struct afar__question {
     const char *name;    /* of whom it is for, as long as the question; NULL: the import */
     uint32_t import;
     int64_t deadline;
-    afar__arena *arena; /* of the metadata; NULL: none */
+    afar__sending sending; /* what goes beside its message */
+    afar__arena *arena;    /* of the metadata; NULL: none */
     afar__session_pair *metadata;
     size_t metadata_count;
     unsigned chain_length;

@@ -23,6 +23,7 @@
 
 #define FIRST_CHUNK 2048
 #define MOST_SPARE 64
+#define MOST_KEPT 128 /* results, each with its request and reply */
 
 static const afar__call_ops ops;
 
@@ -203,12 +204,26 @@ fill_metadata(const afar_call *call, afar__session_reply *reply)
 }
 
 /* What was promised of its result is in the reply, which stays until the peer has finished with it, or
- * the session is over. */
+ * the session is over.  A reply without references promises nothing. */
 static void
 keep_locked(afar__served *served)
 {
+    afar__connection *connection = served->connection;
+
+    if (connection->over || !served->base.method->reply_refs) {
+        afar__session_set_user(connection->session, served->id, NULL);
+        return;
+    }
     afar__call_ref(&served->base);
-    enter_list_locked(served, &served->connection->kept);
+    enter_list_locked(served, &connection->kept);
+    connection->kept_count++;
+}
+
+static void
+forget_locked(afar__served *served)
+{
+    leave_list_locked(served);
+    served->connection->kept_count--;
 }
 
 void
@@ -220,7 +235,7 @@ afar__served_drop_kept(afar__connection *connection)
         pthread_mutex_lock(&connection->lock);
         served = connection->kept;
         if (served)
-            leave_list_locked(served);
+            forget_locked(served);
         pthread_mutex_unlock(&connection->lock);
         if (served)
             afar__call_unref(&served->base);
@@ -264,7 +279,7 @@ return_locked(afar__served *served, afar__session_reply *reply, afar__sending *s
     afar_error_clear(&err);
     leave_list_locked(served);
     served->answered = true;
-    if (served->keep && !code && !reply->code && !connection->over)
+    if (served->keep && !code && !reply->code)
         keep_locked(served);
     afar__waiters_wake(&served->waiters);
 }
@@ -501,6 +516,22 @@ read_request(afar__served *served, const afar__session_event *event, afar_error 
     return code;
 }
 
+/* A peer may ask for results to be kept, and never finish with them. */
+static afar_code
+check_kept(const afar__served *served, afar_error *err)
+{
+    bool full;
+
+    if (!served->keep)
+        return AFAR_OK;
+    pthread_mutex_lock(&served->connection->lock);
+    full = served->connection->kept_count >= MOST_KEPT;
+    pthread_mutex_unlock(&served->connection->lock);
+    return full ? afar_fail(err, AFAR_RESOURCE_EXHAUSTED,
+                            "%d results are kept for this session already", MOST_KEPT)
+                : AFAR_OK;
+}
+
 static void
 called(afar__connection *connection, const afar__session_event *event)
 {
@@ -528,6 +559,8 @@ called(afar__connection *connection, const afar__session_event *event)
     if (code)
         afar_fail(&call->error, code, "no memory for metadata");
     else
+        code = check_kept(served, &call->error);
+    if (!code)
         code = find_target(served, event, &call->error);
     if (afar__log_on(AFAR_LOG_DEBUG))
         afar__log(AFAR_LOG_DEBUG, "%.*s %s: %s", (int)event->method.length,
@@ -553,16 +586,16 @@ cancel_locked(afar__served *served)
     afar__waiters_wake(&served->waiters);
 }
 
-/* Nobody will call what its result refers to any more. */
+/* Nobody will call what its result refers to any more; if it was kept. */
 static void
 finished(afar__connection *connection, afar__served *served)
 {
     bool kept;
 
     pthread_mutex_lock(&connection->lock);
-    kept = served->link != NULL;
+    kept = served && served->link;
     if (kept)
-        leave_list_locked(served);
+        forget_locked(served);
     pthread_mutex_unlock(&connection->lock);
     if (kept)
         afar__call_unref(&served->base);
