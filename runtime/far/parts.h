@@ -55,6 +55,7 @@ struct afar__connection {
     afar__question *questions; /* all that were sent or wait to be */
     size_t asking;             /* so many */
     afar__question *waiting, **last_waiting;
+    size_t unwatched;                      /* bytes of those that wait and that nobody waits for */
     afar__question *failed, **last_failed; /* could not be sent: to be told */
     afar__served *served;                  /* not answered yet */
     afar__served *kept;                    /* whose results are */

@@ -19,6 +19,10 @@
 #include "runtime/far/objects.h"
 #include "runtime/status.h"
 
+/* Of oneway calls that wait for the peer: nobody would notice that they get more and more. */
+#define MOST_UNWATCHED ((size_t)64 << 20)
+#define COST ((size_t)3 << 10) /* of one, beside its message */
+
 /* ---- what is inherited ---- */
 
 static bool
@@ -219,6 +223,8 @@ wait_locked(afar__connection *connection, afar__question *question)
     question->link_waiting = connection->last_waiting;
     *connection->last_waiting = question;
     connection->last_waiting = &question->next_waiting;
+    if (question->oneway)
+        connection->unwatched += COST + question->packed.length;
 }
 
 static void
@@ -229,6 +235,8 @@ stop_waiting_locked(afar__connection *connection, afar__question *question)
         question->next_waiting->link_waiting = question->link_waiting;
     else
         connection->last_waiting = question->link_waiting;
+    if (question->oneway)
+        connection->unwatched -= COST + question->packed.length;
 }
 
 /* To be told by who pumps, in this order. */
@@ -368,6 +376,11 @@ start_locked(afar__connection *connection, afar__question *question)
         afar__connection_watch_locked(connection, question->deadline);
     if (connection->closing) {
         fail_closing_locked(connection, question);
+    } else if (question->oneway && connection->unwatched > MOST_UNWATCHED) {
+        afar__fail_outcome(&question->error, AFAR_RESOURCE_EXHAUSTED, AFAR_OUTCOME_NOT_SENT, false,
+                           "%s at %s: %zu MiB of calls that nobody waits for wait to be sent",
+                           question->method->path, connection->address, MOST_UNWATCHED >> 20);
+        fail_locked(connection, question);
     } else if (connection->waiting || !can_send_locked(connection)) {
         wait_locked(connection, question);
         afar__questions_send_locked(connection);

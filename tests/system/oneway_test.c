@@ -149,3 +149,50 @@ TEST(telling_what_cannot_be_sent)
     pair_close(&pair);
     CHECK_INT(event_count(&ear.told), 0);
 }
+
+/* Holds its caller up until the gate is open. */
+static afar_code
+hear_behind_gate(void *self, const Test__Packet *request, afar_call *call)
+{
+    struct ear *ear = self;
+
+    (void)request;
+    (void)call;
+    if (ear->last++ == 0)
+        (void)!gate_pass(&ear->gate, NULL);
+    event_raise(&ear->told);
+    return AFAR_OK;
+}
+
+/* Over a session, which knows what the peer takes; all that was accepted arrives. */
+TEST(what_nobody_takes_is_refused_in_the_end)
+{
+    static const test_probe_methods methods = { .tell = hear_behind_gate };
+    static uint8_t data[60000];
+    Test__Packet packet = TEST__PACKET__INIT;
+    struct ear ear = { .told = EVENT_INIT };
+    afar_error err = AFAR_ERROR_INIT;
+    afar_code code = AFAR_OK;
+    int accepted = 0;
+    struct pair pair;
+
+    gate_init(&ear.gate);
+    pair_open(&pair, "inproc:oneway");
+    test_probe *probe = pair_probe(&pair, "", &methods, &ear, AFAR_SERIAL);
+    packet.data = (ProtobufCBinaryData){ sizeof data, data };
+    while (!code && accepted < 10000) {
+        code = test_probe_tell(probe, &packet, AFAR_FOREVER, &err);
+        accepted += code ? 0 : 1;
+    }
+    CHECK_INT(code, AFAR_RESOURCE_EXHAUSTED);
+    CHECK_INT(err.outcome, AFAR_OUTCOME_NOT_SENT);
+    CHECK(strstr(err.message, "64 MiB"));
+    gate_open(&ear.gate);
+    event_wait(&ear.told, accepted);
+    tell(probe, 0);
+    event_wait(&ear.told, accepted + 1);
+    test_probe_close(probe);
+    pair_close(&pair);
+    gate_close(&ear.gate);
+    afar_error_clear(&err);
+}
