@@ -36,6 +36,7 @@ struct proxy {
     int count;
     size_t bytes[2]; /* up, down */
     bool harmed;
+    bool woken;           /* who was stopped goes on */
     pid_t server, client; /* 0 when it has ended */
 };
 
@@ -256,6 +257,15 @@ start(struct proxy *proxy, bool server)
     exit(EXIT_FAILURE);
 }
 
+/* Once: a signal more would disturb the leak sanitizer, which stops a process at its end. */
+static void
+wake_child(struct proxy *proxy, pid_t child)
+{
+    if (!proxy->woken)
+        signal_child(child, SIGCONT);
+    proxy->woken = true;
+}
+
 /* What is next, when something was reached. */
 static void
 go_on(struct proxy *proxy)
@@ -267,9 +277,9 @@ go_on(struct proxy *proxy)
     if (proxy->client == 0 || (frozen && proxy->server > 0))
         atomic_store(&board->finish, true);
     if (proxy->harmed && harm == HARM_STOP_SERVER && atomic_load(&board->left))
-        signal_child(proxy->server, SIGCONT);
+        wake_child(proxy, proxy->server);
     if (frozen && proxy->server == 0)
-        signal_child(proxy->client, SIGCONT);
+        wake_child(proxy, proxy->client);
 }
 
 static void
