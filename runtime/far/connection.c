@@ -402,6 +402,34 @@ run_flush(afar__task *task)
 }
 
 static void
+run_asker(afar__task *task)
+{
+    afar__connection *connection =
+        (afar__connection *)((char *)task - offsetof(afar__connection, asker));
+
+    pthread_mutex_lock(&connection->lock);
+    ask_locked(connection);
+    pthread_mutex_unlock(&connection->lock);
+    afar__connection_unref(connection);
+    afar__engine_background_end();
+}
+
+/* Asking costs a write of its own, by which gRPC opens its window.  When all calls are answered it
+ * comes behind the next call, which would else wait for it. */
+static bool
+ask_later_locked(afar__connection *connection)
+{
+    if (connection->asking > 0 || connection->over || afar__engine_background(NULL))
+        return false;
+    if (!afar__engine_when_idle(&connection->asker)) {
+        afar__engine_background_end();
+        return false;
+    }
+    afar__connection_ref(connection);
+    return true;
+}
+
+static void
 received(void *arg, const uint8_t *data, size_t length)
 {
     afar__connection *connection = arg;
@@ -420,7 +448,8 @@ received(void *arg, const uint8_t *data, size_t length)
     }
     connection->corked = false;
     afar__connection_pump_locked(connection);
-    ask_locked(connection);
+    if (!ask_later_locked(connection))
+        ask_locked(connection);
     pthread_mutex_unlock(&connection->lock);
 }
 
@@ -646,6 +675,7 @@ afar__connection_open(const afar__connection_options *options, afar__connection 
     connection->timer.ring = ring;
     connection->flush.run = run_flush;
     connection->later.run = run_later;
+    connection->asker.run = run_asker;
     start(connection);
     *ret_connection = connection;
     return AFAR_OK;

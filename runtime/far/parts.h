@@ -71,6 +71,7 @@ struct afar__connection {
     int64_t limit;    /* of closing in order */
     afar__task flush;
     afar__task later;
+    afar__task asker;
     afar__waiters waiters; /* for `opened` and `told` */
 };
 
