@@ -61,12 +61,6 @@ afar__connection_node(const afar__connection *connection)
     return connection->node;
 }
 
-const char *
-afar__connection_address(const afar__connection *connection)
-{
-    return connection->address;
-}
-
 bool
 afar__connection_usable(afar__connection *connection)
 {

@@ -73,7 +73,4 @@ afar__connection_usable(afar__connection *connection);
 afar_node *
 afar__connection_node(const afar__connection *connection);
 
-const char *
-afar__connection_address(const afar__connection *connection);
-
 #endif
