@@ -1,0 +1,83 @@
+#ifndef AFAR_RUNTIME_FAR_RAW_H
+#define AFAR_RUNTIME_FAR_RAW_H
+
+/* Streams of bytes over connections, both ends, for what reads and writes its messages by itself
+ * (channels): nobody waits in them, and nothing queues here.
+ *
+ * Callbacks run on the thread that pumps, one at a time for each stream, and hold no lock.  Credit for what
+ * came is given back when `came` has returned: who needs a window has one of its own.  What is sent
+ * waits in the session's core while the peer gives no credit; see `stalled`. */
+
+#include "runtime/arena.h"
+#include "runtime/call.h"
+#include "runtime/object.h"
+#include "runtime/refs.h"
+
+typedef struct afar__raw afar__raw;
+typedef struct afar__raw_item afar__raw_item;
+
+typedef struct afar__raw_ops {
+    /* A message came; the bytes live for the call. */
+    void (*came)(void *arg, const uint8_t *data, size_t length, afar__raw_item *item);
+    /* Served streams: the caller sends no more. */
+    void (*ended)(void *arg);
+    /* What waited for credit has gone. */
+    void (*writable)(void *arg);
+    /* The batch that was being written when `afar__raw_idle` said false is written. */
+    void (*idle)(void *arg);
+    /* The last callback, once: code ENDED if a stream of ours was answered well; else how it failed. For
+     * a served one: CANCELLED, or ENDED after afar__raw_finish. */
+    void (*over)(void *arg, const afar_error *err);
+} afar__raw_ops;
+
+/* Starts a stream on an object elsewhere, whatever the way to it is.  `over` may come from inside this.
+ * UNIMPLEMENTED if it can be reached by plain gRPC only.  The stream belongs to no call, has no deadline,
+ * and keeps the object.  Until the session is there what is sent waits. */
+AFAR_MUST_USE afar_code
+afar__raw_open(afar_object *object, const afar_method *method, const afar__raw_ops *ops, void *arg,
+               afar__raw **ret_raw, afar_error *err);
+
+/* Takes a call that is being served, from its handler: the call is deferred.  What came before is told
+ * from inside this or soon after it.  UNIMPLEMENTED if the call did not come over a session; nothing has
+ * changed then. */
+AFAR_MUST_USE afar_code
+afar__raw_serve(afar_call *call, const afar__raw_ops *ops, void *arg, afar__raw **ret_raw,
+                afar_error *err);
+
+/* Sends one message.  Never waits.  `list` has the references in it, in the order of their indexes, as
+ * afar__packed_fill made them; or NULL. CANCELLED when it is over. */
+AFAR_MUST_USE afar_code
+afar__raw_send(afar__raw *raw, const void *data, size_t length, afar__ref_list *list,
+               afar_error *err);
+
+/* Whether something that was sent waits for credit. */
+bool
+afar__raw_stalled(afar__raw *raw);
+
+/* Whether the connection writes nothing now, so that what is sent goes at once.  If it says false, `idle` is
+ * called when the batch was written: who gathers messages sends them then. */
+bool
+afar__raw_idle(afar__raw *raw);
+
+/* Nothing more from us.  Ours: the other direction goes on; a served one is answered: with `err`, or with
+ * OK if that is NULL. */
+void
+afar__raw_finish(afar__raw *raw, const afar_error *err);
+
+/* Ends it if it is not over (cancel; a served one fails with CANCELLED) and gives it up: no callback
+ * begins after this, but one may be running on another thread, so `arg` is kept by `unref`-like
+ * means of its own: `released` is called when none can run any more. */
+void
+afar__raw_close(afar__raw *raw, void (*released)(void *arg));
+
+/* The references that came with an item become those of the message: afar__refs_accept.  In `came`
+ * only, once; those that are not accepted are given back. */
+AFAR_MUST_USE afar_code
+afar__raw_accept(afar__raw_item *item, const afar_refs *plan, ProtobufCMessage *message,
+                 afar__arena *arena, afar_error *err);
+
+/* The limits of the node that the stream belongs to. */
+const struct afar__limits *
+afar__raw_limits(const afar__raw *raw);
+
+#endif
