@@ -144,15 +144,19 @@ wait_locked(afar__served *served, ready_fn ready, int64_t deadline, afar__wait_r
 }
 
 static afar_code
+caller_gone(const afar__served *served, afar_error *err)
+{
+    return afar_fail(err, AFAR_CANCELLED, "%s: the caller has gone", served->base.method->path);
+}
+
+static afar_code
 wait_error(afar__served *served, afar__wait_result result, const char *what, afar_error *err)
 {
-    const char *path = served->base.method->path;
-
     if (result == AFAR__WAIT_REFUSED)
         return afar__wait_refused(err);
     if (given_up(served))
-        return afar_fail(err, AFAR_CANCELLED, "%s: the caller has gone", path);
-    return afar_fail(err, AFAR_DEADLINE_EXCEEDED, "%s: %s", path, what);
+        return caller_gone(served, err);
+    return afar_fail(err, AFAR_DEADLINE_EXCEEDED, "%s: %s", served->base.method->path, what);
 }
 
 /* ---- receiving ---- */
@@ -247,6 +251,8 @@ send_locked(afar__served *served, afar__session_span payload, afar__sending *sen
     code = afar__session_item(connection->session, served->id, &message, err);
     if (!code)
         afar__sending_sent_locked(sending);
+    else if (code == AFAR_CANCELLED) /* the core knows, and has not told yet */
+        code = caller_gone(served, err);
     afar__connection_pump_locked(connection);
     return code;
 }

@@ -353,6 +353,25 @@ may_send(struct stream *stream)
                                                                    stream->question.id));
 }
 
+static bool
+is_over(struct stream *stream)
+{
+    return stream->over;
+}
+
+/* The core takes no more messages.  It knows of the end before this stream does, whose messages
+ * come first; and the peer still owes its answer to a call that was cancelled. */
+static afar_code
+await_end_locked(struct stream *stream, int64_t deadline, afar_error *err)
+{
+    afar__wait_result result = wait_locked(stream, is_over, deadline);
+
+    if (result != AFAR__WAIT_WOKEN)
+        return late(stream, result, AFAR_OUTCOME_NOT_SENT, "the call ends, and nobody said how",
+                    err);
+    return end_of_locked(stream, err);
+}
+
 static afar_code
 send_locked(struct stream *stream, afar__session_span payload, afar__sending *sending,
             int64_t deadline, afar_error *err)
@@ -377,7 +396,7 @@ send_locked(struct stream *stream, afar__session_span payload, afar__sending *se
     if (!code)
         afar__sending_sent_locked(sending);
     afar__connection_pump_locked(connection);
-    return code;
+    return code == AFAR_CANCELLED ? await_end_locked(stream, deadline, err) : code;
 }
 
 static afar_code
