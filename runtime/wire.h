@@ -2,7 +2,7 @@
 #define AFAR_RUNTIME_WIRE_H
 
 /* The protobuf wire format, one field at a time.  Nothing is trusted: reading
- * stays within the bytes given, whatever they say. */
+ * stays within the bytes given, whatever they say.  Writing trusts its caller that there is room. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -98,6 +98,68 @@ afar__wire_read(const uint8_t **at, const uint8_t *end, afar__wire_field *ret_fi
     if (!wrong)
         *at = ret_field->data + ret_field->length;
     return wrong;
+}
+
+/* The same.  Most fields of small messages have a tag and a value, or a length, of one byte each. */
+static inline const char *
+afar__wire_next(const uint8_t **at, const uint8_t *end, afar__wire_field *ret_field)
+{
+    const uint8_t *start = *at;
+    uint32_t type = start[0] & 7;
+
+    if (end - start < 2 || start[0] >= 0x80 || start[0] < 8 || start[1] >= 0x80)
+        return afar__wire_read(at, end, ret_field);
+    ret_field->number = start[0] >> 3;
+    ret_field->type = type;
+    if (type == AFAR__WIRE_VARINT) {
+        ret_field->value = start[1];
+        ret_field->data = start + 1;
+        ret_field->length = 1;
+        *at = start + 2;
+        return NULL;
+    }
+    if (type != AFAR__WIRE_LENGTH || start[1] > end - start - 2)
+        return afar__wire_read(at, end, ret_field);
+    ret_field->data = start + 2;
+    ret_field->length = start[1];
+    *at = start + 2 + start[1];
+    return NULL;
+}
+
+/* ---- writing ---- */
+
+static inline size_t
+afar__wire_varint_size(uint64_t value)
+{
+    return value < 0x80 ? 1 : (size_t)(70 - __builtin_clzll(value)) / 7;
+}
+
+/* These return what is behind it. */
+static inline uint8_t *
+afar__wire_put_varint(uint8_t *at, uint64_t value)
+{
+    while (value >= 0x80) {
+        *at++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+/* A field whose number is below 16, so that its tag is one byte. */
+static inline uint8_t *
+afar__wire_put_number(uint8_t *at, uint32_t number, uint64_t value)
+{
+    *at++ = (uint8_t)(number << 3 | AFAR__WIRE_VARINT);
+    return afar__wire_put_varint(at, value);
+}
+
+/* The same: what comes before that many bytes. */
+static inline uint8_t *
+afar__wire_put_length(uint8_t *at, uint32_t number, size_t length)
+{
+    *at++ = (uint8_t)(number << 3 | AFAR__WIRE_LENGTH);
+    return afar__wire_put_varint(at, length);
 }
 
 #endif

@@ -38,32 +38,6 @@ read_message(const afar__layout *layout, void *to, const uint8_t *at, const uint
 
 static const char another_type[] = "has the wire type of another kind of field";
 
-/* As afar__wire_read.  Most fields have a tag and a value, or a length, of one byte each. */
-static inline const char *
-read_wire(const uint8_t **at, const uint8_t *end, afar__wire_field *ret_field)
-{
-    const uint8_t *start = *at;
-    uint32_t type = start[0] & 7;
-
-    if (end - start < 2 || start[0] >= 0x80 || start[0] < 8 || start[1] >= 0x80)
-        return afar__wire_read(at, end, ret_field);
-    ret_field->number = start[0] >> 3;
-    ret_field->type = type;
-    if (type == AFAR__WIRE_VARINT) {
-        ret_field->value = start[1];
-        ret_field->data = start + 1;
-        ret_field->length = 1;
-        *at = start + 2;
-        return NULL;
-    }
-    if (type != AFAR__WIRE_LENGTH || start[1] > end - start - 2)
-        return afar__wire_read(at, end, ret_field);
-    ret_field->data = start + 2;
-    ret_field->length = start[1];
-    *at = start + 2 + start[1];
-    return NULL;
-}
-
 /* ---- fields ---- */
 
 /* Each of these returns NULL, or what is wrong with the field; fault->what is then set
@@ -210,7 +184,7 @@ read_message(const afar__layout *layout, void *to, const uint8_t *at, const uint
         const char *wrong;
 
         in.start = at;
-        wrong = read_wire(&at, end, &wire);
+        wrong = afar__wire_next(&at, end, &wire);
         if (wire.number >= 1 && wire.number <= layout->count)
             field = &layout->fields[wire.number - 1];
         if (!wrong && field)
@@ -252,7 +226,7 @@ read_frame(afar__frame *frame, const uint8_t *at, const uint8_t *end, afar__faul
     frame->length = 0;
     frame->may_ignore = false;
     while (!wrong && at < end) {
-        wrong = read_wire(&at, end, &wire);
+        wrong = afar__wire_next(&at, end, &wire);
         if (wrong)
             break;
         if (wire.number <= AFAR__FRAME_LAST_KIND)
@@ -287,7 +261,7 @@ find_frame(afar__frame_reader *reader, const uint8_t **ret_start, afar__wire_fie
         const char *wrong;
 
         *ret_start = reader->at;
-        wrong = read_wire(&reader->at, reader->end, ret_wire);
+        wrong = afar__wire_next(&reader->at, reader->end, ret_wire);
         if (wrong)
             return wrong;
         if (ret_wire->number != 1)
@@ -336,7 +310,7 @@ next_on_wire(afar__list *list, const afar__layout *layout, void *item)
     afar__wire_field wire;
 
     do {
-        if (at == end || read_wire(&at, end, &wire))
+        if (at == end || afar__wire_next(&at, end, &wire))
             return false;
     } while (wire.number != list->number);
     list->wire = (afar__bytes){ at, (size_t)(end - at) };

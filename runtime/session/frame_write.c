@@ -37,24 +37,18 @@ write_message(afar__batch *batch, uint8_t *at, const afar__layout *layout, const
 
 /* ---- sizes ---- */
 
-static size_t
-size_of_varint(uint64_t value)
-{
-    return (size_t)(70 - __builtin_clzll(value | 1)) / 7;
-}
-
 /* Of length and bytes. */
 static size_t
 size_of_bytes(size_t length)
 {
-    return size_of_varint(length) + length;
+    return afar__wire_varint_size(length) + length;
 }
 
 /* The numbers of fields are below 16 everywhere: a tag is one byte. */
 static size_t
 size_of_number(uint64_t value)
 {
-    return 1 + size_of_varint(value);
+    return 1 + afar__wire_varint_size(value);
 }
 
 /* Takes the next item of a list, of either type; the type is told by its layout. */
@@ -91,7 +85,7 @@ size_of_packed(const afar__field *field, const char *from)
     if (field->form == AFAR__FORM_FIXEDS)
         return (size_t)count * 8;
     for (uint32_t i = 0; i < count; i++)
-        size += size_of_varint(numbers[i]);
+        size += afar__wire_varint_size(numbers[i]);
     return size;
 }
 
@@ -193,36 +187,6 @@ afar__frame_size(const afar__frame *frame)
 /* ---- bytes ---- */
 
 static uint8_t *
-write_varint(uint8_t *at, uint64_t value)
-{
-    while (value >= 0x80) {
-        *at++ = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    *at++ = (uint8_t)value;
-    return at;
-}
-
-static uint8_t *
-write_tag(uint8_t *at, uint32_t number, uint32_t type)
-{
-    *at++ = (uint8_t)(number << 3 | type);
-    return at;
-}
-
-static uint8_t *
-write_number(uint8_t *at, uint32_t number, uint64_t value)
-{
-    return write_varint(write_tag(at, number, AFAR__WIRE_VARINT), value);
-}
-
-static uint8_t *
-write_length(uint8_t *at, uint32_t number, size_t length)
-{
-    return write_varint(write_tag(at, number, AFAR__WIRE_LENGTH), length);
-}
-
-static uint8_t *
 write_bytes(uint8_t *at, afar__bytes bytes)
 {
     if (bytes.length > 0)
@@ -249,7 +213,7 @@ write_list(afar__batch *batch, uint8_t *at, const afar__layout *layout, uint32_t
     const void *item;
 
     while ((item = next_item(&list, layout, &pair, &reference))) {
-        at = write_length(at, number, size_of_message(layout, item));
+        at = afar__wire_put_length(at, number, size_of_message(layout, item));
         at = write_message(batch, at, layout, item);
     }
     return at;
@@ -263,7 +227,7 @@ write_packed(uint8_t *at, const afar__field *field, const char *from)
 
     for (uint32_t i = 0; i < count; i++) {
         if (field->form == AFAR__FORM_NUMBERS) {
-            at = write_varint(at, ((const uint32_t *)array)[i]);
+            at = afar__wire_put_varint(at, ((const uint32_t *)array)[i]);
         } else {
             uint64_t value = htole64(((const uint64_t *)array)[i]);
 
@@ -276,8 +240,8 @@ write_packed(uint8_t *at, const afar__field *field, const char *from)
 
 /* A field with a length, which is not 0 or is that of a member of a oneof. */
 static uint8_t *
-write_lengthy(afar__batch *batch, uint8_t *at, const afar__field *field, uint32_t number,
-              const char *from)
+afar__wire_put_lengthy(afar__batch *batch, uint8_t *at, const afar__field *field, uint32_t number,
+                       const char *from)
 {
     const void *value = from + field->offset;
     size_t size;
@@ -296,7 +260,7 @@ write_lengthy(afar__batch *batch, uint8_t *at, const afar__field *field, uint32_
     }
     if (size == 0 && !field->one_of)
         return at;
-    at = write_length(at, number, size);
+    at = afar__wire_put_length(at, number, size);
     switch ((afar__form)field->form) {
     case AFAR__FORM_MESSAGE:
         return write_message(batch, at, field->message, value);
@@ -317,15 +281,15 @@ write_field(afar__batch *batch, uint8_t *at, const afar__field *field, uint32_t 
 
     switch ((afar__form)field->form) {
     case AFAR__FORM_UINT32:
-        return write_number(at, number, *(const uint32_t *)value);
+        return afar__wire_put_number(at, number, *(const uint32_t *)value);
     case AFAR__FORM_UINT64:
-        return write_number(at, number, *(const uint64_t *)value);
+        return afar__wire_put_number(at, number, *(const uint64_t *)value);
     case AFAR__FORM_BOOL:
-        return write_number(at, number, *(const bool *)value);
+        return afar__wire_put_number(at, number, *(const bool *)value);
     case AFAR__FORM_LIST:
         return write_list(batch, at, field->message, number, *(const afar__list *)value);
     default:
-        return write_lengthy(batch, at, field, number, from);
+        return afar__wire_put_lengthy(batch, at, field, number, from);
     }
 }
 
@@ -388,11 +352,11 @@ afar__batch_add(afar__batch *batch, const afar__frame *frame)
 
     if (!reserve(batch, has_gap ? size - payload : size, has_gap))
         return false;
-    at = write_length(batch->bytes + batch->used, 1, inner);
-    at = write_length(at, frame->kind, length);
+    at = afar__wire_put_length(batch->bytes + batch->used, 1, inner);
+    at = afar__wire_put_length(at, frame->kind, length);
     at = write_message(batch, at, layout, from);
     if (frame->may_ignore)
-        at = write_number(at, AFAR__FRAME_FIELD_MAY_IGNORE, 1);
+        at = afar__wire_put_number(at, AFAR__FRAME_FIELD_MAY_IGNORE, 1);
     batch->used = (size_t)(at - batch->bytes);
     batch->length += size;
     batch->last = length;
