@@ -10,7 +10,7 @@
 /* ---- an end behind messages that are still read ---- */
 
 /* Less than a window takes unread; slow to read, since each is many messages. */
-enum { ROUNDS = 10, REPLIES = 20, PARTS = 400 };
+enum { ROUNDS = 5, REPLIES = 20, PARTS = 400 };
 
 static afar_code
 say_much(void *self, far_peer_talk_server_stream *stream, afar_call *call)
