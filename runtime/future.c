@@ -252,11 +252,12 @@ afar_future_close(afar_future *future)
     if (future->closed)
         afar__misuse("afar_future_close: the future of %s is closed twice", future->method->path);
     future->closed = true;
-    pthread_mutex_unlock(&future->lock);
     /* Only now: the end that this brings about is not to be told. */
-    if (!afar_future_done(future))
+    if (!afar_future_done(future)) {
+        pthread_mutex_unlock(&future->lock);
         future->ops->cancel(future);
-    pthread_mutex_lock(&future->lock);
+        pthread_mutex_lock(&future->lock);
+    }
     close_callback_locked(future);
     pthread_mutex_unlock(&future->lock);
     afar__future_unref(future);

@@ -64,12 +64,7 @@ afar__connection_node(const afar__connection *connection)
 bool
 afar__connection_usable(afar__connection *connection)
 {
-    bool usable;
-
-    pthread_mutex_lock(&connection->lock);
-    usable = !connection->closing && !connection->over;
-    pthread_mutex_unlock(&connection->lock);
-    return usable;
+    return !atomic_load(&connection->closing);
 }
 
 void
@@ -203,8 +198,9 @@ over(afar__connection *connection, const afar__session_event *event)
                   (int)event->text.length, (const char *)event->text.data);
 }
 
+/* `served` is what was held for the event. */
 static void
-act_on(afar__connection *connection, const afar__session_event *event)
+act_on(afar__connection *connection, const afar__session_event *event, afar__served *served)
 {
     switch (event->kind) {
     case AFAR__SESSION_OPENED:
@@ -227,16 +223,16 @@ act_on(afar__connection *connection, const afar__session_event *event)
         if (event->ours)
             afar__question_event(connection, event);
         else
-            afar__served_event(connection, event);
+            afar__served_event(connection, event, served);
         break;
     case AFAR__SESSION_CALLED:
         connection->brought = true; /* who pumps is alone with it */
-        afar__served_event(connection, event);
+        afar__served_event(connection, event, served);
         break;
     case AFAR__SESSION_ENDED:
     case AFAR__SESSION_CANCELLED:
     case AFAR__SESSION_FINISHED:
-        afar__served_event(connection, event);
+        afar__served_event(connection, event, served);
         break;
     }
 }
@@ -357,12 +353,12 @@ afar__connection_pump_locked(afar__connection *connection)
             pthread_mutex_lock(&connection->lock);
         }
         while (afar__session_next(connection->session, &event)) {
-            afar__served *served = afar__served_hold_locked(&event);
+            afar__served *served = afar__served_hold_locked(connection, &event);
 
+            if (event.kind == AFAR__SESSION_RETURNED)
+                afar__question_returned_locked(connection, event.user);
             pthread_mutex_unlock(&connection->lock);
-            act_on(connection, &event);
-            if (served)
-                afar__served_let_go(served);
+            act_on(connection, &event, served);
             pthread_mutex_lock(&connection->lock);
         }
         send_locked(connection);

@@ -35,22 +35,22 @@ struct afar__connection {
     pthread_mutex_t lock;
     pthread_cond_t idle; /* nobody pumps */
     afar__session *session;
-    bool opened;    /* the peer's Hello is here */
-    bool closing;   /* no new calls */
-    bool over;      /* the session ended */
-    bool shut;      /* the transport was told to close */
-    bool gone;      /* the transport is over */
-    bool settled;   /* and all that came of it was acted on */
-    bool pumping;   /* a thread acts on events, or sends */
-    bool again;     /* and has to look once more */
-    bool writing;   /* a batch is on its way */
-    bool corked;    /* `flush` will send */
-    bool deferred;  /* `later` will send */
-    bool forced;    /* it does */
-    bool held;      /* nothing was asked for: too much waits to be sent */
-    bool told;      /* its owner was, that it is over */
-    bool brought;   /* the batch that is read brought calls */
-    afar_error why; /* it ended, or could not begin */
+    bool opened;         /* the peer's Hello is here */
+    atomic_bool closing; /* no new calls; also read without the lock */
+    bool over;           /* the session ended */
+    bool shut;           /* the transport was told to close */
+    bool gone;           /* the transport is over */
+    bool settled;        /* and all that came of it was acted on */
+    bool pumping;        /* a thread acts on events, or sends */
+    bool again;          /* and has to look once more */
+    bool writing;        /* a batch is on its way */
+    bool corked;         /* `flush` will send */
+    bool deferred;       /* `later` will send */
+    bool forced;         /* it does */
+    bool held;           /* nothing was asked for: too much waits to be sent */
+    bool told;           /* its owner was, that it is over */
+    bool brought;        /* the batch that is read brought calls */
+    afar_error why;      /* it ended, or could not begin */
 
     afar__question *questions; /* all that were sent or wait to be */
     size_t asking;             /* so many */
@@ -104,14 +104,19 @@ afar__served_expire_locked(afar__connection *connection, int64_t now);
 void
 afar__question_event(afar__connection *connection, const afar__session_event *event);
 void
-afar__served_event(afar__connection *connection, const afar__session_event *event);
+afar__served_event(afar__connection *connection, const afar__session_event *event,
+                   afar__served *served);
 
-/* The served call that an event is about stays until that was acted on, also if its handler
- * finishes meanwhile.  NULL if it is about none. */
-afar__served *
-afar__served_hold_locked(const afar__session_event *event);
+/* Before that, under the lock that the core told of it under.  The answer to a question came, which
+ * so leaves the connection. */
 void
-afar__served_let_go(afar__served *served);
+afar__question_returned_locked(afar__connection *connection, afar__question *question);
+
+/* The served call that an event is about, which stays until that was acted on, also if its handler
+ * finishes meanwhile; that of a new call is made.  NULL if the event is about none, and for a
+ * new call without memory. */
+afar__served *
+afar__served_hold_locked(afar__connection *connection, const afar__session_event *event);
 
 /* Tells the questions that could not be sent.  The same. */
 void

@@ -547,20 +547,21 @@ afar__questions_tell(afar__connection *connection, afar__question *failed)
     }
 }
 
-static void
-returned(afar__connection *connection, afar__question *question, const afar__session_event *event)
+void
+afar__question_returned_locked(afar__connection *connection, afar__question *question)
 {
-    bool told;
-
-    pthread_mutex_lock(&connection->lock);
     remove_locked(connection, question);
-    told = question->told;
+    question->late = question->told;
     question->told = true;
     question->state = AFAR__QUESTION_MADE;
     if (connection->waiting)
         afar__questions_send_locked(connection);
-    pthread_mutex_unlock(&connection->lock);
-    if (told)
+}
+
+static void
+returned(afar__connection *connection, afar__question *question, const afar__session_event *event)
+{
+    if (question->late)
         afar__refs_refuse(connection, event);
     else
         question->ops->done(question, event, NULL);

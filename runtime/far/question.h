@@ -73,6 +73,7 @@ struct afar__question {
     afar__question_state state;
     afar__session_id id;
     bool told;                                    /* done has run, or is about to */
+    bool late;                                    /* it had when the answer came */
     afar__question *next, **link;                 /* of all */
     afar__question *next_waiting, **link_waiting; /* of those that wait, and of those that failed */
 

@@ -294,20 +294,19 @@ over(afar__attempts *attempts)
     attempts->failed(attempts);
 }
 
-/* One attempt, at the place that is known now. */
+/* One attempt, at the place that is known now.  Lets the lock of the goal go. */
 static void
-make_attempt(afar__attempts *attempts)
+make_attempt_locked(afar__attempts *attempts)
 {
     afar__goal *goal = attempts->route->goal;
-    afar__connection *connection = NULL;
-    afar__link *link;
-    afar_error err = AFAR_ERROR_INIT;
-
-    pthread_mutex_lock(&goal->lock);
     const afar__place *place = afar__seek_go_locked(&attempts->seek);
+    afar__link *link = afar__link_ref(place->link);
+    afar__connection *connection = NULL;
+    afar_error err;
+
     expect(attempts->question, place);
-    link = afar__link_ref(place->link);
     pthread_mutex_unlock(&goal->lock);
+    afar__error_init(&err);
     if (afar__link_session(link, &connection, &err))
         attempts->question->ops->done(attempts->question, NULL, &err);
     else
@@ -409,10 +408,12 @@ go_on(afar__task *task)
     afar__question *question = attempts->question;
     afar__link *link = attempts->link;
 
-    if (attempts->seek.verdict == AFAR__VERDICT_GO && !attempts->cancelled)
-        make_attempt(attempts);
-    else
+    if (attempts->seek.verdict == AFAR__VERDICT_GO && !attempts->cancelled) {
+        pthread_mutex_lock(&attempts->route->goal->lock);
+        make_attempt_locked(attempts);
+    } else {
         over(attempts);
+    }
     gone(link);
     question->ops->unref(question);
     afar__engine_background_end();
@@ -487,7 +488,6 @@ void
 afar__attempts_start(afar__attempts *attempts, const afar__way *way)
 {
     afar__goal *goal = attempts->route ? attempts->route->goal : NULL;
-    bool wait = false;
 
     if (!goal) {
         afar__question_ask(attempts->question, way->connection);
@@ -495,11 +495,10 @@ afar__attempts_start(afar__attempts *attempts, const afar__way *way)
     }
     afar__question_belongs(attempts->question);
     pthread_mutex_lock(&goal->lock);
-    if (goal->bad)
-        wait = wait_locked(attempts);
-    pthread_mutex_unlock(&goal->lock);
-    if (!wait)
-        make_attempt(attempts);
+    if (goal->bad && wait_locked(attempts))
+        pthread_mutex_unlock(&goal->lock);
+    else
+        make_attempt_locked(attempts);
 }
 
 bool

@@ -43,25 +43,21 @@ free_served(afar__served *served)
 }
 
 static afar__served *
-new_served(afar__connection *connection)
+new_locked(afar__connection *connection)
 {
-    afar__served *served;
+    afar__served *served = connection->spare;
 
-    pthread_mutex_lock(&connection->lock);
-    served = connection->spare;
     if (served) {
         connection->spare = served->next;
         connection->spare_count--;
+        return served;
     }
-    pthread_mutex_unlock(&connection->lock);
-    if (!served) {
-        served = calloc(1, sizeof *served);
-        if (served)
-            served->base.arena = afar__arena_new(FIRST_CHUNK);
-        if (served && !served->base.arena) {
-            free(served);
-            return NULL;
-        }
+    served = calloc(1, sizeof *served);
+    if (served)
+        served->base.arena = afar__arena_new(FIRST_CHUNK);
+    if (served && !served->base.arena) {
+        free(served);
+        return NULL;
     }
     return served;
 }
@@ -86,7 +82,7 @@ leave_list_locked(afar__served *served)
 }
 
 static void
-set_up(afar__served *served, afar__connection *connection, const afar__session_event *event)
+set_up_locked(afar__served *served, afar__connection *connection, const afar__session_event *event)
 {
     /* The base is large, and most of it is written before it is read. */
     memset((char *)served + sizeof served->base, 0, sizeof *served - sizeof served->base);
@@ -108,13 +104,11 @@ set_up(afar__served *served, afar__connection *connection, const afar__session_e
     served->cost = event->cost;
     served->keep = event->keep;
     served->last_item = &served->items;
-    pthread_mutex_lock(&connection->lock);
     enter_list_locked(served, &connection->served);
     connection->serving++;
     afar__session_set_user(connection->session, served->id, served);
     if (event->deadline != AFAR_FOREVER.ns)
         afar__connection_watch_locked(connection, event->deadline);
-    pthread_mutex_unlock(&connection->lock);
 }
 
 static void
@@ -157,24 +151,31 @@ afar__served_clear(afar__connection *connection)
 }
 
 afar__served *
-afar__served_hold_locked(const afar__session_event *event)
+afar__served_hold_locked(afar__connection *connection, const afar__session_event *event)
 {
-    bool about_served =
-        event->kind == AFAR__SESSION_ENDED || event->kind == AFAR__SESSION_CANCELLED ||
-        event->kind == AFAR__SESSION_FINISHED ||
-        ((event->kind == AFAR__SESSION_ITEM || event->kind == AFAR__SESSION_WRITABLE) &&
-         !event->ours);
-    afar__served *served = about_served ? event->user : NULL;
+    afar__served *served;
 
+    switch (event->kind) {
+    case AFAR__SESSION_CALLED:
+        served = new_locked(connection);
+        if (served)
+            set_up_locked(served, connection, event);
+        return served;
+    case AFAR__SESSION_ITEM:
+    case AFAR__SESSION_WRITABLE:
+        served = event->ours ? NULL : event->user;
+        break;
+    case AFAR__SESSION_ENDED:
+    case AFAR__SESSION_CANCELLED:
+    case AFAR__SESSION_FINISHED:
+        served = event->user;
+        break;
+    default:
+        served = NULL;
+    }
     if (served)
         afar__call_ref(&served->base);
     return served;
-}
-
-void
-afar__served_let_go(afar__served *served)
-{
-    afar__call_unref(&served->base);
 }
 
 /* ---- answering ---- */
@@ -533,27 +534,27 @@ check_kept(const afar__served *served, afar_error *err)
 }
 
 static void
-called(afar__connection *connection, const afar__session_event *event)
+called_in_vain(afar__connection *connection, const afar__session_event *event)
 {
-    afar__served *served = new_served(connection);
-    afar_call *call = (afar_call *)served;
+    static const char text[] = "no memory for a call";
+    afar__session_reply reply = { .code = AFAR_RESOURCE_EXHAUSTED,
+                                  .text = { text, sizeof text - 1 },
+                                  .not_begun = true };
+
+    afar__refs_refuse(connection, event);
+    pthread_mutex_lock(&connection->lock);
+    (void)afar__session_return(connection->session, event->call, &reply, NULL);
+    afar__session_taken(connection->session, event->call, event->cost, false);
+    connection->again = true;
+    pthread_mutex_unlock(&connection->lock);
+}
+
+static void
+called(afar__served *served, afar__connection *connection, const afar__session_event *event)
+{
+    afar_call *call = &served->base;
     afar_code code;
 
-    if (!served) {
-        static const char text[] = "no memory for a call";
-        afar__session_reply reply = { .code = AFAR_RESOURCE_EXHAUSTED,
-                                      .text = { text, sizeof text - 1 },
-                                      .not_begun = true };
-
-        afar__refs_refuse(connection, event);
-        pthread_mutex_lock(&connection->lock);
-        (void)afar__session_return(connection->session, event->call, &reply, NULL);
-        afar__session_taken(connection->session, event->call, event->cost, false);
-        connection->again = true;
-        pthread_mutex_unlock(&connection->lock);
-        return;
-    }
-    set_up(served, connection, event);
     code =
         afar__far_metadata(event->metadata, event->metadata_count, call->arena, &served->metadata);
     if (code)
@@ -602,14 +603,16 @@ finished(afar__connection *connection, afar__served *served)
 }
 
 void
-afar__served_event(afar__connection *connection, const afar__session_event *event)
+afar__served_event(afar__connection *connection, const afar__session_event *event,
+                   afar__served *served)
 {
-    afar__served *served = event->user;
-
     switch (event->kind) {
     case AFAR__SESSION_CALLED:
-        called(connection, event);
-        break;
+        if (served)
+            called(served, connection, event);
+        else
+            called_in_vain(connection, event);
+        return;
     case AFAR__SESSION_ITEM:
         afar__served_item_came(served, event);
         break;
@@ -625,6 +628,8 @@ afar__served_event(afar__connection *connection, const afar__session_event *even
         afar__waiters_wake(&served->waiters);
         pthread_mutex_unlock(&connection->lock);
     }
+    if (served)
+        afar__call_unref(&served->base);
 }
 
 int64_t
