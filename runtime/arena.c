@@ -26,6 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/spare.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define AFAR__ASAN 1
 #elif defined(__has_feature)
@@ -107,7 +109,7 @@ afar__arena_new(size_t first)
     if (first > TOO_LARGE)
         return NULL;
     first = piece_size(first);
-    arena = malloc(sizeof *arena + first);
+    arena = afar__spare_alloc(sizeof *arena + first);
     if (!arena)
         return NULL;
     arena->first_size = first;
@@ -245,5 +247,5 @@ afar__arena_free(afar__arena *arena)
         return;
     end_all(arena);
     free_blocks(arena);
-    free(arena);
+    afar__spare_free(arena, sizeof *arena + arena->first_size);
 }

@@ -4,8 +4,6 @@
  * references keep the question: one of the caller, one until it is fulfilled, and those that the
  * question is kept by. */
 
-#include <stdlib.h>
-
 #include "runtime/decode.h"
 #include "runtime/fail.h"
 #include "runtime/far/far.h"
@@ -15,6 +13,7 @@
 #include "runtime/far/served.h"
 #include "runtime/future.h"
 #include "runtime/metadata.h"
+#include "runtime/spare.h"
 
 struct unary {
     afar_future future;
@@ -181,7 +180,7 @@ free_unary(afar_future *future)
     afar_message_free(unary->reply);
     afar_error_clear(&unary->error);
     afar__arena_free(unary->arena);
-    free(unary);
+    afar__spare_free(unary, sizeof *unary);
 }
 
 static const afar__future_ops ops = { take, cancel, metadata, free_unary };
@@ -203,7 +202,7 @@ afar_code
 afar__far_start(afar_object *object, const afar__way *way, const afar__request *request,
                 afar_future **ret_future, afar_error *err)
 {
-    struct unary *unary = malloc(sizeof *unary);
+    struct unary *unary = afar__spare_alloc(sizeof *unary);
     afar_code code;
 
     if (!unary)
@@ -211,7 +210,7 @@ afar__far_start(afar_object *object, const afar__way *way, const afar__request *
                          request->method->path);
     code = afar__question_init(&unary->question, &question_ops, afar__way_node(way), request, err);
     if (code) {
-        free(unary);
+        afar__spare_free(unary, sizeof *unary);
         return code;
     }
     afar__future_init(&unary->future, &ops, request->method);

@@ -17,11 +17,11 @@
  *
  * Credit may go below 0 by one message.  So the receiver checks that it was above 0. */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/clock.h"
 #include "runtime/session/parts.h"
+#include "runtime/spare.h"
 
 /* ---- queues ---- */
 
@@ -146,7 +146,7 @@ afar__waiting_free(afar__session *session, afar__waiting *waiting, bool sent)
             afar__export_take_back(session, reference.hosted.id);
     }
     drop_uses(session, waiting);
-    free(waiting);
+    afar__spare_free(waiting, waiting->memory);
 }
 
 void

@@ -272,14 +272,18 @@ afar__list_next_reference(afar__list *list, afar__reference *ret_reference);
 /* ---- writing ---- */
 
 /* What reading the frame would say of its contents; INVALID_ARGUMENT.  For frames with parts
- * that come from the program: a text that is not UTF-8 would end the session.  `ret_size` may be
- * NULL: what afar__frame_size says, for nothing more. */
+ * that come from the program: a text that is not UTF-8 would end the session.  `ret_length` may be
+ * NULL: what afar__frame_length says, for nothing more. */
 AFAR_MUST_USE afar_code
-afar__frame_check(const afar__frame *frame, size_t *ret_size, afar_error *err);
+afar__frame_check(const afar__frame *frame, size_t *ret_length, afar_error *err);
 
 /* How much a batch grows by the frame. */
 size_t
 afar__frame_size(const afar__frame *frame);
+
+/* The same, when the length below is known. */
+size_t
+afar__frame_size_of(const afar__frame *frame, size_t length);
 
 /* The length of the message that is its kind, as credit counts it. */
 size_t
@@ -292,7 +296,6 @@ typedef struct afar__batch {
     struct afar__batch_gap *gaps; /* payloads that were not copied, in their order */
     size_t n_gaps, gap_room;
     size_t length; /* of the whole batch */
-    size_t last;   /* of the frame that was added last: its afar__frame_length */
     size_t frames;
 } afar__batch;
 
@@ -304,6 +307,10 @@ typedef struct afar__batch {
  * The caller keeps to AFAR__FRAME_MAX_BATCH, with afar__frame_size. */
 AFAR_MUST_USE bool
 afar__batch_add(afar__batch *batch, const afar__frame *frame);
+
+/* The same, when its afar__frame_length is known. */
+AFAR_MUST_USE bool
+afar__batch_add_of(afar__batch *batch, const afar__frame *frame, size_t length);
 
 /* Where afar__batch_next is; starts as zeroes. */
 typedef struct afar__batch_place {

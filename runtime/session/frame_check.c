@@ -269,14 +269,14 @@ afar__frame_fail(const afar__fault *fault, afar_code code, afar_error *err)
 }
 
 afar_code
-afar__frame_check(const afar__frame *frame, size_t *ret_size, afar_error *err)
+afar__frame_check(const afar__frame *frame, size_t *ret_length, afar_error *err)
 {
     afar__fault fault = { NULL, NULL, NULL };
     size_t length = afar__frame_length(frame);
 
     if (!afar__frame_is_good(frame, length, &fault))
         return afar__frame_fail(&fault, AFAR_INVALID_ARGUMENT, err);
-    if (ret_size)
-        *ret_size = afar__frame_size_of(frame, length);
+    if (ret_length)
+        *ret_length = length;
     return AFAR_OK;
 }

@@ -64,10 +64,6 @@ typedef struct afar__fault {
 bool
 afar__frame_is_good(const afar__frame *frame, size_t length, afar__fault *ret_fault);
 
-/* How much a batch grows by a frame, the length of whose message is known. */
-size_t
-afar__frame_size_of(const afar__frame *frame, size_t length);
-
 /* Its payload; empty for a kind that has none. */
 afar__bytes
 afar__frame_payload(const afar__frame *frame);

@@ -38,14 +38,14 @@ write_message(afar__batch *batch, uint8_t *at, const afar__layout *layout, const
 /* ---- sizes ---- */
 
 /* Of length and bytes. */
-static size_t
+static inline size_t
 size_of_bytes(size_t length)
 {
     return afar__wire_varint_size(length) + length;
 }
 
 /* The numbers of fields are below 16 everywhere: a tag is one byte. */
-static size_t
+static inline size_t
 size_of_number(uint64_t value)
 {
     return 1 + afar__wire_varint_size(value);
@@ -62,8 +62,9 @@ next_item(afar__list *list, const afar__layout *layout, afar__pair *pair,
 }
 
 static size_t
-size_of_list(const afar__layout *layout, afar__list list)
+size_of_list(const afar__layout *layout, const afar__list *from)
 {
+    afar__list list = *from;
     afar__reference reference;
     afar__pair pair;
     const void *item;
@@ -89,19 +90,34 @@ size_of_packed(const afar__field *field, const char *from)
     return size;
 }
 
-static size_t
-size_of_field(const afar__field *field, const char *from)
+/* Of a oneof one member is there, and may be 0 or empty; what is 0 or empty elsewhere is not. */
+static inline bool
+is_another_member(const afar__field *field, uint32_t number, const char *from)
+{
+    return field->one_of && *(const uint32_t *)(const void *)from != number;
+}
+
+/* 0 if it is not there.  A message must be looked into. */
+static inline size_t
+size_of_field(const afar__field *field, uint32_t number, const char *from)
 {
     const void *value = from + field->offset;
+    uint64_t whole;
     size_t size;
 
+    if (is_another_member(field, number, from))
+        return 0;
     switch ((afar__form)field->form) {
     case AFAR__FORM_UINT32:
-        return size_of_number(*(const uint32_t *)value);
+        whole = *(const uint32_t *)value;
+        return whole > 0 || field->one_of ? size_of_number(whole) : 0;
     case AFAR__FORM_UINT64:
-        return size_of_number(*(const uint64_t *)value);
+        whole = *(const uint64_t *)value;
+        return whole > 0 ? size_of_number(whole) : 0;
     case AFAR__FORM_BOOL:
-        return 2;
+        return *(const bool *)value ? 2 : 0;
+    case AFAR__FORM_LIST:
+        return ((const afar__list *)value)->count > 0 ? size_of_list(field->message, value) : 0;
     case AFAR__FORM_BYTES:
     case AFAR__FORM_PAYLOAD:
         size = ((const afar__bytes *)value)->length;
@@ -109,41 +125,11 @@ size_of_field(const afar__field *field, const char *from)
     case AFAR__FORM_MESSAGE:
         size = size_of_message(field->message, value);
         break;
-    case AFAR__FORM_LIST:
-        return size_of_list(field->message, *(const afar__list *)value);
     default:
         size = size_of_packed(field, from);
         break;
     }
     return size > 0 || field->one_of ? 1 + size_of_bytes(size) : 0;
-}
-
-/* Whether a field is there at all.  Of a oneof one member is, and may be 0 or empty; a message
- * must be looked into. */
-static inline bool
-is_there(const afar__field *field, uint32_t number, const char *from)
-{
-    const void *value = from + field->offset;
-
-    if (field->one_of)
-        return *(const uint32_t *)(const void *)from == number;
-    switch ((afar__form)field->form) {
-    case AFAR__FORM_UINT32:
-    case AFAR__FORM_NUMBERS:
-    case AFAR__FORM_FIXEDS:
-        return *(const uint32_t *)value != 0;
-    case AFAR__FORM_UINT64:
-        return *(const uint64_t *)value != 0;
-    case AFAR__FORM_BOOL:
-        return *(const bool *)value;
-    case AFAR__FORM_BYTES:
-    case AFAR__FORM_PAYLOAD:
-        return ((const afar__bytes *)value)->length != 0;
-    case AFAR__FORM_LIST:
-        return ((const afar__list *)value)->count != 0;
-    default:
-        return true;
-    }
 }
 
 static size_t
@@ -152,8 +138,7 @@ size_of_message(const afar__layout *layout, const void *from)
     size_t size = 0;
 
     for (uint32_t i = 0; i < layout->count; i++)
-        if (is_there(&layout->fields[i], i + 1, from))
-            size += size_of_field(&layout->fields[i], from);
+        size += size_of_field(&layout->fields[i], i + 1, from);
     return size;
 }
 
@@ -206,8 +191,9 @@ write_payload(afar__batch *batch, uint8_t *at, afar__bytes payload)
 
 static uint8_t *
 write_list(afar__batch *batch, uint8_t *at, const afar__layout *layout, uint32_t number,
-           afar__list list)
+           const afar__list *from)
 {
+    afar__list list = *from;
     afar__reference reference;
     afar__pair pair;
     const void *item;
@@ -238,10 +224,10 @@ write_packed(uint8_t *at, const afar__field *field, const char *from)
     return at;
 }
 
-/* A field with a length, which is not 0 or is that of a member of a oneof. */
+/* A field with a length. */
 static uint8_t *
-afar__wire_put_lengthy(afar__batch *batch, uint8_t *at, const afar__field *field, uint32_t number,
-                       const char *from)
+write_lengthy(afar__batch *batch, uint8_t *at, const afar__field *field, uint32_t number,
+              const char *from)
 {
     const void *value = from + field->offset;
     size_t size;
@@ -273,23 +259,35 @@ afar__wire_put_lengthy(afar__batch *batch, uint8_t *at, const afar__field *field
     }
 }
 
-static uint8_t *
+static inline uint8_t *
 write_field(afar__batch *batch, uint8_t *at, const afar__field *field, uint32_t number,
             const char *from)
 {
     const void *value = from + field->offset;
+    uint64_t whole;
 
+    if (is_another_member(field, number, from))
+        return at;
     switch ((afar__form)field->form) {
     case AFAR__FORM_UINT32:
-        return afar__wire_put_number(at, number, *(const uint32_t *)value);
+        whole = *(const uint32_t *)value;
+        return whole > 0 || field->one_of ? afar__wire_put_number(at, number, whole) : at;
     case AFAR__FORM_UINT64:
-        return afar__wire_put_number(at, number, *(const uint64_t *)value);
+        whole = *(const uint64_t *)value;
+        return whole > 0 ? afar__wire_put_number(at, number, whole) : at;
     case AFAR__FORM_BOOL:
-        return afar__wire_put_number(at, number, *(const bool *)value);
+        return *(const bool *)value ? afar__wire_put_number(at, number, 1) : at;
     case AFAR__FORM_LIST:
-        return write_list(batch, at, field->message, number, *(const afar__list *)value);
+        return ((const afar__list *)value)->count > 0
+                   ? write_list(batch, at, field->message, number, value)
+                   : at;
+    case AFAR__FORM_BYTES:
+    case AFAR__FORM_PAYLOAD:
+        return field->one_of || ((const afar__bytes *)value)->length > 0
+                   ? write_lengthy(batch, at, field, number, from)
+                   : at;
     default:
-        return afar__wire_put_lengthy(batch, at, field, number, from);
+        return write_lengthy(batch, at, field, number, from);
     }
 }
 
@@ -297,8 +295,7 @@ static uint8_t *
 write_message(afar__batch *batch, uint8_t *at, const afar__layout *layout, const void *from)
 {
     for (uint32_t i = 0; i < layout->count; i++)
-        if (is_there(&layout->fields[i], i + 1, from))
-            at = write_field(batch, at, &layout->fields[i], i + 1, from);
+        at = write_field(batch, at, &layout->fields[i], i + 1, from);
     return at;
 }
 
@@ -341,9 +338,14 @@ reserve(afar__batch *batch, size_t bytes, size_t gaps)
 bool
 afar__batch_add(afar__batch *batch, const afar__frame *frame)
 {
+    return afar__batch_add_of(batch, frame, afar__frame_length(frame));
+}
+
+bool
+afar__batch_add_of(afar__batch *batch, const afar__frame *frame, size_t length)
+{
     const afar__layout *layout = &afar__frame_layouts[frame->kind];
     const char *from = (const char *)frame + AFAR__FRAME_BODY;
-    size_t length = size_of_message(layout, from);
     size_t inner = size_of_frame(frame, length);
     size_t size = 1 + size_of_bytes(inner);
     size_t payload = afar__frame_payload(frame).length;
@@ -359,7 +361,6 @@ afar__batch_add(afar__batch *batch, const afar__frame *frame)
         at = afar__wire_put_number(at, AFAR__FRAME_FIELD_MAY_IGNORE, 1);
     batch->used = (size_t)(at - batch->bytes);
     batch->length += size;
-    batch->last = length;
     batch->frames++;
     return true;
 }

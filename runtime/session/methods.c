@@ -1,12 +1,14 @@
 /* Numbers of methods: a path is sent once in a session, and a number from then on.
  *
  * Each side numbers what it calls: `theirs` are the paths by the peer's numbers, `ours` by
- * ours, with a hash table from path to number.  Nothing is taken out before the end. */
+ * ours, with a hash table from path to number.  Nothing is taken out before the end.  The last
+ * one that was asked for is kept, since many calls in a row are of one method. */
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/session/parts.h"
+#include "runtime/spare.h"
 
 static uint32_t
 hash_of(const char *path, size_t length)
@@ -111,7 +113,7 @@ announce(afar__session *session, const char *path, uint32_t length, uint32_t has
         !afar__session_grow(session, (void *)&methods->ours, &methods->our_capacity,
                             methods->n_ours + 1, UINT32_MAX, sizeof *methods->ours, false)) {
         free(copy);
-        free(waiting);
+        afar__spare_free(waiting, sizeof *waiting);
         return false;
     }
     methods->by_path[place_of(methods, path, length, hash)] = methods->n_ours + 1;
@@ -126,10 +128,15 @@ afar_code
 afar__method_number(afar__session *session, const char *path, uint32_t *ret_number, afar_error *err)
 {
     afar__methods *methods = &session->methods;
-    size_t length = strlen(path);
     uint32_t hash, at;
     afar_code code;
+    size_t length;
 
+    if (methods->last && strcmp(methods->ours[methods->last - 1].path, path) == 0) {
+        *ret_number = methods->last;
+        return AFAR_OK;
+    }
+    length = strlen(path);
     if (length == 0 || length > AFAR__FRAME_MAX_METHOD)
         return afar_fail(err, AFAR_INVALID_ARGUMENT,
                          "the path of a method has %zu bytes, not 1 to %d", length,
@@ -138,7 +145,7 @@ afar__method_number(afar__session *session, const char *path, uint32_t *ret_numb
     if (methods->n_ours) {
         at = place_of(methods, path, (uint32_t)length, hash);
         if (methods->by_path[at]) {
-            *ret_number = methods->by_path[at];
+            *ret_number = methods->last = methods->by_path[at];
             return AFAR_OK;
         }
     }
@@ -152,7 +159,7 @@ afar__method_number(afar__session *session, const char *path, uint32_t *ret_numb
         return code;
     if (!announce(session, path, (uint32_t)length, hash))
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "out of memory for a method's number");
-    *ret_number = methods->n_ours;
+    *ret_number = methods->last = methods->n_ours;
     return AFAR_OK;
 }
 

@@ -1,15 +1,15 @@
 /* Frames from what the owner gives: checked, copied, and with their references counted.
  *
- * A frame that waits is one malloc: the struct, the arrays of pairs and references, and behind
+ * A frame that waits is one piece of memory: the struct, the arrays of pairs and references, and behind
  * them all bytes they point to.  First everything is checked and copied, then the references are
  * counted: up to there a failure has changed nothing, and a reference that cannot be
  * counted takes those before it back. */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/clock.h"
 #include "runtime/session/parts.h"
+#include "runtime/spare.h"
 
 /* What is copied behind the struct. */
 struct parts {
@@ -20,7 +20,7 @@ struct parts {
     afar__session_span payload, a, b; /* a, b: whatever else the kind has */
 };
 
-/* What is left of the malloc. */
+/* What is left of that memory. */
 struct room {
     afar__pair *pairs;
     afar__reference *references;
@@ -120,10 +120,12 @@ copy_references(struct room *room, const afar__session_reference *references, si
 afar__waiting *
 afar__pack_plain(afar__call *call, afar__frame_kind kind)
 {
-    afar__waiting *waiting = calloc(1, sizeof *waiting);
+    afar__waiting *waiting = afar__spare_alloc(sizeof *waiting);
 
     if (!waiting)
         return NULL;
+    memset(waiting, 0, sizeof *waiting);
+    waiting->memory = sizeof *waiting;
     waiting->call = call;
     waiting->frame.kind = kind;
     return waiting;
@@ -150,6 +152,7 @@ begin(const afar__session *session, afar__frame_kind kind, const struct parts *p
       struct room *ret_room, afar_code *ret_code, afar_error *err)
 {
     afar__waiting *waiting;
+    size_t memory;
 
     *ret_code = check_references(session, parts, err);
     if (*ret_code != AFAR_OK)
@@ -160,12 +163,14 @@ begin(const afar__session *session, afar__frame_kind kind, const struct parts *p
                       parts->payload.length, (unsigned)session->peer.message_bytes);
         return NULL;
     }
-    waiting = malloc(sizeof *waiting + parts_bytes(parts));
+    memory = sizeof *waiting + parts_bytes(parts);
+    waiting = afar__spare_alloc(memory);
     if (!waiting) {
         *ret_code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "out of memory for a message");
         return NULL;
     }
     memset(waiting, 0, offsetof(afar__waiting, frame.hello)); /* the kind is filled in whole */
+    waiting->memory = memory;
     waiting->frame.kind = kind;
     ret_room->references = (afar__reference *)(waiting + 1);
     ret_room->pairs = (afar__pair *)(ret_room->references + parts->n_references);
@@ -208,12 +213,16 @@ count_references(afar__session *session, afar__waiting *waiting, const struct pa
 static afar_code
 finish(afar__session *session, afar__waiting *waiting, const struct parts *parts, afar_error *err)
 {
-    afar_code code = afar__frame_check(&waiting->frame, &waiting->size, err);
+    size_t length = 0;
+    afar_code code = afar__frame_check(&waiting->frame, &length, err);
 
-    if (code == AFAR_OK && parts->n_references)
+    waiting->size = afar__frame_size_of(&waiting->frame, length);
+    if (parts->n_references == 0)
+        waiting->length = length;
+    else if (code == AFAR_OK) /* their numbers are not known yet */
         code = count_references(session, waiting, parts, err);
     if (code != AFAR_OK)
-        free(waiting);
+        afar__spare_free(waiting, waiting->memory);
     return code;
 }
 

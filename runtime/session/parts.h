@@ -29,13 +29,15 @@ enum {
 
 /* ---- frames that wait to be sent ---- */
 
-/* One malloc, with all that the frame points to behind it. */
+/* One piece of spare memory, with all that the frame points to behind it. */
 typedef struct afar__waiting {
     struct afar__waiting *next;
     struct afar__call *call; /* whose it is, or NULL */
     uint64_t order;          /* among all that could be sent now */
     size_t size;             /* of the batch that has it, about: for waiting_bytes */
+    size_t length;           /* of its message, as credit counts it; 0: not known yet */
     int64_t deadline;        /* of a Call */
+    size_t memory;           /* of all of it */
     afar__frame frame;       /* a Call's target.promised.call and a `yours` count as uses */
 } afar__waiting;
 
@@ -158,6 +160,7 @@ typedef struct afar__methods {
     uint32_t n_ours, our_capacity;
     uint32_t *by_path; /* open hash over `ours`: numbers, 0 is empty */
     uint32_t by_path_capacity;
+    uint32_t last; /* the number that was asked for last, or 0 */
 } afar__methods;
 
 /* ---- a session ---- */

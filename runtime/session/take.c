@@ -12,6 +12,7 @@
 
 #include "runtime/clock.h"
 #include "runtime/session/parts.h"
+#include "runtime/wire.h"
 
 static bool
 is_full(const afar__batch *batch)
@@ -177,21 +178,25 @@ next_queue(afar__session *session)
     return &session->paid;
 }
 
+/* It was measured with the longest one. */
 static void
 set_timeout(const afar__session *session, afar__waiting *waiting)
 {
     int64_t left = waiting->deadline - session->now;
+    uint64_t timeout = left < AFAR__MICROSECOND ? 1 : (uint64_t)(left / AFAR__MICROSECOND);
 
     if (waiting->deadline == AFAR__NEVER)
         return;
-    waiting->frame.call.timeout_us =
-        left < AFAR__MICROSECOND ? 1 : (uint64_t)(left / AFAR__MICROSECOND);
+    if (waiting->length)
+        waiting->length -= afar__wire_varint_size(waiting->frame.call.timeout_us) -
+                           afar__wire_varint_size(timeout);
+    waiting->frame.call.timeout_us = timeout;
 }
 
 static void
-charge(afar__session *session, const afar__waiting *waiting, size_t length)
+charge(afar__session *session, const afar__waiting *waiting)
 {
-    int64_t cost = (int64_t)length + AFAR__SESSION_COST;
+    int64_t cost = (int64_t)waiting->length + AFAR__SESSION_COST;
 
     session->credit -= cost;
     if (waiting->frame.kind == AFAR__FRAME_ITEM)
@@ -230,13 +235,15 @@ add_waiting(afar__session *session, afar__batch *batch, afar__waiting *waiting)
 
     if (waiting->frame.kind == AFAR__FRAME_CALL)
         set_timeout(session, waiting);
-    if (!afar__batch_add(batch, &waiting->frame)) {
+    if (!waiting->length)
+        waiting->length = afar__frame_length(&waiting->frame);
+    if (!afar__batch_add_of(batch, &waiting->frame, waiting->length)) {
         afar__flow_forget(session, waiting);
         afar__waiting_free(session, waiting, false);
         return false;
     }
     if (waiting->frame.kind == AFAR__FRAME_CALL || waiting->frame.kind == AFAR__FRAME_ITEM)
-        charge(session, waiting, batch->last);
+        charge(session, waiting);
     note_sent(session, waiting);
     afar__flow_forget(session, waiting);
     if (call) {

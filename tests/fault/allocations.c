@@ -37,6 +37,12 @@ __wrap_strdup(const char *text);
 void
 __wrap_free(void *piece);
 
+void *
+__wrap_afar__spare_alloc(size_t size);
+
+void
+__wrap_afar__spare_free(void *memory, size_t size);
+
 static atomic_long left = -1, count;
 static atomic_bool failed;
 
@@ -96,6 +102,20 @@ __wrap_free(void *piece)
     if (piece)
         atomic_fetch_sub(&count, 1);
     __real_free(piece);
+}
+
+/* Spare memory as well: none is kept. */
+void *
+__wrap_afar__spare_alloc(size_t size)
+{
+    return __wrap_malloc(size);
+}
+
+void
+__wrap_afar__spare_free(void *memory, size_t size)
+{
+    (void)size;
+    __wrap_free(memory);
 }
 
 void

@@ -137,6 +137,7 @@ TEST(fresh_message)
 
 /* ---- what it costs ---- */
 
+/* Or none: a small message may lie in spare memory. */
 TEST(one_malloc_for_a_message)
 {
     static uint8_t blob[1 << 20];
@@ -158,7 +159,7 @@ TEST(one_malloc_for_a_message)
         before = faults_allocations();
         CHECK_OK(decode(&leaf__scalars__descriptor, &bytes, NULL, &copy, &err));
         if (faults_can())
-            CHECK_INT(faults_allocations() - before, 1);
+            CHECK(faults_allocations() - before <= 1);
         afar_message_free(copy);
         bytes_clear(&bytes);
     }

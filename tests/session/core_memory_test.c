@@ -39,6 +39,10 @@ void
 __wrap_free(void *piece);
 char *
 __wrap_strdup(const char *text);
+void *
+__wrap_afar__spare_alloc(size_t size);
+void
+__wrap_afar__spare_free(void *memory, size_t size);
 
 static bool
 fails(void)
@@ -92,6 +96,20 @@ __wrap_strdup(const char *text)
     char *copy = __wrap_malloc(size);
 
     return copy ? memcpy(copy, text, size) : NULL;
+}
+
+/* Spare memory as well: none is kept. */
+void *
+__wrap_afar__spare_alloc(size_t size)
+{
+    return __wrap_malloc(size);
+}
+
+void
+__wrap_afar__spare_free(void *memory, size_t size)
+{
+    (void)size;
+    __wrap_free(memory);
 }
 
 /* ---- two sides ---- */

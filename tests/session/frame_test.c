@@ -75,11 +75,11 @@ TEST(both_write_and_read_the_same)
         for (int i = 0; i < ROUNDS; i++) {
             afar_error err = AFAR_ERROR_INIT;
             afar__frame frame;
-            size_t size = 0;
+            size_t length = 0;
 
             frames_make(&maker, kind, &frame);
-            CHECK_OK(afar__frame_check(&frame, &size, &err));
-            CHECK_INT(size, afar__frame_size(&frame));
+            CHECK_OK(afar__frame_check(&frame, &length, &err));
+            CHECK_INT(length, afar__frame_length(&frame));
             check_both_ways(&maker, &frame);
             afar__arena_reset(maker.arena);
         }
