@@ -46,7 +46,9 @@
 #define AFAR__CHANNEL_OFFERS 65536u        /* open at a time, of one seat */
 #define AFAR__CHANNEL_WINDOW (256u * 1024) /* bytes of open exclusive offers, of one seat */
 #define AFAR__CHANNEL_OFFER_COST 64u       /* what each counts beside its payload */
-#define AFAR__CHANNEL_REASON 1000u
+#define AFAR__CHANNEL_REASON 1000u         /* bytes of text in POISON and ENDED */
+#define AFAR__CHANNEL_LEAST_OFFERS 1024u   /* what a home has at least */
+#define AFAR__CHANNEL_LEAST_WINDOW (64u * 1024)
 
 typedef struct afar__board afar__board;
 typedef struct afar__home afar__home;
@@ -86,10 +88,12 @@ typedef struct afar__step {
     uint64_t count; /* TAKEN, ACK */
     uint64_t select;      /* OFFER */
     uint64_t offer;       /* CLAIM: that it is about */
-    bool tell, ack;       /* OFFER; MESSAGE */
+    bool tell, patient;   /* OFFER */
+    bool ack;             /* MESSAGE */
     afar_code code;       /* ENDED */
     const char *text;     /* POISON, ENDED; lives for the call */
-    afar__parcel *parcel; /* OFFER, GRANT, MESSAGE: goes over to who takes the step; or NULL */
+    afar__parcel *parcel; /* OFFER, GRANT, MESSAGE: goes over to who takes the step; or NULL, which
+                             where a message belongs is one of no bytes */
     size_t bytes;         /* of the parcel, as it counts in a window */
 } afar__step;
 
@@ -111,11 +115,24 @@ typedef struct afar__board_ops {
     void (*posted)(void *arg, afar__proxy *proxy);
 } afar__board_ops;
 
+/* Private: a queue of offers. */
+typedef struct afar__offers {
+    afar__offer *first, **last;
+    size_t count;
+} afar__offers;
+
 struct afar__board {
     const afar__board_ops *ops;
     void *arg;
     uint8_t process[16];
-    uint64_t selects; /* numbers given so far */
+
+    /* private */
+    uint64_t selects;          /* numbers given so far */
+    afar__select *current;     /* whose begin, stop or fire is running */
+    afar__select *selects_due; /* the work list: all are empty between two calls */
+    afar__home *homes_due;
+    afar__proxy *proxies_due;
+    afar__offers loose;
 };
 
 void
@@ -161,7 +178,8 @@ afar__home_offer_count(const afar__home *home, afar__direction side);
 
 /* ---- seats: what comes from a process that is attached ---- */
 
-/* `process` orders its claims.  Its offers are to send or to receive.  NULL without memory. */
+/* `process` orders its claims.  Its offers are to send or to receive.  ENDED may be said at once.  NULL
+ * without memory. */
 afar__seat *
 afar__seat_new(afar__home *home, afar__direction direction, const uint8_t process[16], void *user);
 
@@ -169,7 +187,7 @@ void *
 afar__seat_user(const afar__seat *seat);
 
 /* An act came.  Takes its parcel in any case.  INVALID_ARGUMENT if it breaks a rule,
- * RESOURCE_EXHAUSTED without memory: then the owner calls `lost` and ends the call. */
+ * RESOURCE_EXHAUSTED without memory: then the owner calls `leave` and ends the call. */
 AFAR_MUST_USE afar_code
 afar__seat_act(afar__seat *seat, afar__step *step, afar_error *err);
 
@@ -199,11 +217,15 @@ void *
 afar__proxy_user(const afar__proxy *proxy);
 
 /* Offers are sent from now on; until then guards wait (the call is not there yet).  Also again, after it
- * was lost: all begins anew, with number 1. */
+ * was lost: all begins anew, with number 1.  Welcome need not have come. */
 void
 afar__proxy_attached(afar__proxy *proxy);
 
-/* A word came.  As with seats. */
+/* Welcome came.  Before, the least that a home may have counts. */
+void
+afar__proxy_limits(afar__proxy *proxy, uint32_t offers, uint32_t window_bytes);
+
+/* A word came.  As with seats, but that the owner calls `lost`. */
 AFAR_MUST_USE afar_code
 afar__proxy_word(afar__proxy *proxy, afar__step *step, afar_error *err);
 
@@ -240,16 +262,12 @@ afar__proxy_busy(const afar__proxy *proxy);
 
 /* Private to the board, but embedded by users, so that a wait takes no memory. */
 struct afar__offer {
-    afar__offer *next, **link; /* in a queue of the home, or of the proxy */
+    afar__offer *next, **link; /* in the queue that belongs to its state */
     afar__home *home;
     afar__seat *seat;   /* whose it is; NULL: a guard's */
     afar__guard *guard; /* NULL: a seat's */
     afar__offer *pair;  /* it is being paired with; itself: with the buffer */
-    uint64_t number, select, claim;
-    afar__parcel *parcel;
-    size_t bytes;
     uint8_t direction, state;
-    bool exclusive, tell, withdrawn;
 };
 
 struct afar__guard {
@@ -261,12 +279,20 @@ struct afar__guard {
     bool off; /* not now; see afar__select_switch */
 
     /* private */
-    uint8_t state;
-    bool listed, waiting;
-    afar__guard *next, **link;   /* of those to look at */
-    afar__offer offer;           /* at a home here */
+    uint8_t list;                /* of the select's two lists, the one it is in */
+    bool failed;                 /* it wants to say what its channel has come to */
+    bool unsure;                 /* its home was asked, and has not answered */
+    afar__guard *next, **link;   /* in that list */
+    afar__offer offer;           /* at a home here; at a proxy: while it waits to be sent */
+    size_t cost;                 /* at a proxy: of its message, if known */
     struct afar__ticket *ticket; /* at a proxy: the offer that stands */
+    uint64_t fired;              /* "other": the round that it ends */
 };
+
+/* Private. */
+typedef struct afar__guards {
+    afar__guard *first, **last;
+} afar__guards;
 
 struct afar__select {
     afar__board *board;
@@ -283,13 +309,17 @@ struct afar__select {
 
     /* private */
     uint64_t number; /* 0: none was needed yet */
+    uint64_t round;
     uint8_t state;
-    bool stopping;
-    size_t unsure; /* by priority, or with a default: guards that were not told Waiting yet */
-    afar__guard *first, **last;               /* to look at */
-    struct afar__claim *claims, **last_claim; /* that wait for it */
-    afar__guard *fired; /* while it is held: what happened otherwise meanwhile */
-    void *holder;
+    bool polling, stopping, due;
+    size_t channels;                  /* guards on homes and proxies that are not off */
+    size_t unsure;                    /* guards whose home has not answered */
+    afar__guards look;                /* guards that have no offer: to be looked at */
+    afar__guards wants;               /* guards that could happen, once it is open and sure */
+    afar__guard *fired;               /* what happened otherwise meanwhile */
+    afar__offer *held_by;             /* at most one of these two */
+    struct afar__ticket *held_by_far; /* an exclusive offer, or a claim that was granted */
+    afar__select *next_due;
 };
 
 /* Takes over an array of guards whose public members are set.  It stays until `close`. */
@@ -309,7 +339,8 @@ bool
 afar__select_stop(afar__select *select);
 
 /* Something that is not a channel happened to an "other" guard.  True: that is what ends the round.
- * False: the round is held or not open; if it opens again it ends by this. */
+ * False: the round is held or not open; if it opens again it ends by this.  Between two rounds: the next
+ * one comes to it in its turn.  It counts for one round: what did not end that is forgotten. */
 bool
 afar__select_fire(afar__select *select, afar__guard *guard);
 

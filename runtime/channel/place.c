@@ -1,0 +1,165 @@
+/* Where offers are, and where they go.
+ *
+ * A home whose channel goes on has, between two calls, no two offers waiting that could be paired: any one to
+ * send is of the same select as any one to receive, or of one that is between two rounds, or its seat is
+ * stalled.  So whoever places an offer need look at the other side only. */
+
+#include <string.h>
+
+#include "runtime/channel/parts.h"
+
+static afar__offers *
+queue_of(afar__offer *offer)
+{
+    switch (offer->state) {
+    case AFAR__OFFER_QUEUED:
+        return &offer->home->queues[offer->direction];
+    case AFAR__OFFER_PARKED:
+        return &offer->seat->parked;
+    case AFAR__OFFER_LOOSE:
+        return &offer->home->board->loose;
+    case AFAR__OFFER_SENT:
+        return offer->direction == AFAR__RECEIVES ? &offer->seat->unacknowledged
+                                                  : &offer->home->deals;
+    case AFAR__OFFER_UNSENT:
+        return &offer->guard->proxy->unsent;
+    default:
+        return &offer->home->deals;
+    }
+}
+
+void
+afar__offer_enter(afar__offer *offer, uint8_t state)
+{
+    offer->state = state;
+    afar__offers_append(queue_of(offer), offer);
+    if (offer->home)
+        offer->home->standing[offer->direction]++;
+}
+
+void
+afar__offer_leave(afar__offer *offer)
+{
+    afar__home *home = offer->home;
+
+    afar__offers_remove(queue_of(offer), offer);
+    offer->state = AFAR__OFFER_NONE;
+    if (!home)
+        return;
+    home->standing[offer->direction]--;
+    if (home->finished[AFAR__SENDS] || home->finished[AFAR__RECEIVES])
+        afar__home_is_due(home);
+}
+
+bool
+afar__offer_is_same(const afar__offer *a, const afar__offer *b)
+{
+    const afar__bid *bid = (const afar__bid *)b;
+    const uint8_t *process;
+    uint64_t number;
+
+    if (a->guard && b->guard)
+        return a->guard->select == b->guard->select;
+    if (b->guard)
+        return afar__offer_is_same(b, a);
+    process = a->guard ? a->home->board->process : a->seat->process;
+    number = a->guard ? a->guard->select->number : ((const afar__bid *)a)->select;
+    return number != 0 && number == bid->select &&
+           memcmp(process, b->seat->process, sizeof(b->seat->process)) == 0;
+}
+
+/* Takes offers out that nobody can have. */
+static bool
+is_there(afar__offer *offer)
+{
+    afar__guard *guard = offer->guard;
+
+    if (!guard) {
+        if (!offer->seat->stalled)
+            return true;
+        afar__offer_leave(offer);
+        afar__offer_enter(offer, AFAR__OFFER_PARKED);
+        return false;
+    }
+    if (guard->select->state == AFAR__SELECT_OPEN || guard->select->state == AFAR__SELECT_HELD)
+        return true;
+    afar__offer_leave(offer);
+    afar__select_list(guard);
+    return false;
+}
+
+afar__offer *
+afar__home_oldest(afar__home *home, afar__direction side, const afar__offer *than)
+{
+    afar__offer *next;
+
+    for (afar__offer *offer = home->queues[side].first; offer; offer = next) {
+        next = offer->next;
+        if (is_there(offer) && !(than && afar__offer_is_same(offer, than)))
+            return offer;
+    }
+    return NULL;
+}
+
+/* Another that it can be paired with, or itself for the buffer. */
+static afar__offer *
+find_pair(afar__offer *offer)
+{
+    afar__home *home = offer->home;
+    afar__offer *other;
+
+    if (home->capacity > 0)
+        return afar__buffer_has(home, offer->direction) ? offer : NULL;
+    other = home->queues[!offer->direction].first;
+    if (!other)
+        return NULL;
+    /* Where some wait on both sides, all are of one select. */
+    if (home->queues[offer->direction].first && afar__offer_is_same(offer, other))
+        return NULL;
+    return afar__home_oldest(home, !offer->direction, offer);
+}
+
+static void
+wait_for_another(afar__offer *offer, bool front)
+{
+    afar__home *home = offer->home;
+
+    if (front) {
+        offer->state = AFAR__OFFER_QUEUED;
+        afar__offers_prepend(&home->queues[offer->direction], offer);
+        home->standing[offer->direction]++;
+    } else {
+        afar__offer_enter(offer, AFAR__OFFER_QUEUED);
+    }
+}
+
+void
+afar__place(afar__offer *offer, bool front)
+{
+    afar__home *home = offer->home;
+    bool over = home->code[AFAR__SENDS] != AFAR_OK || home->code[AFAR__RECEIVES] != AFAR_OK;
+    afar__offer *pair = NULL;
+
+    if (offer->guard) {
+        afar__guard_unsure(offer->guard, false);
+        if (home->code[offer->direction] != AFAR_OK) {
+            afar__select_failed(offer->guard);
+            return;
+        }
+    }
+    if (offer->seat && offer->seat->stalled) {
+        afar__offer_enter(offer, AFAR__OFFER_PARKED);
+    } else {
+        if (!over)
+            pair = find_pair(offer);
+        if (!pair)
+            wait_for_another(offer, front);
+    }
+    if (pair) {
+        if (pair != offer)
+            afar__offer_leave(pair);
+        afar__deal(offer, pair);
+    } else if (offer->seat) {
+        afar__bid_waits(afar__bid_of(offer));
+    }
+}
