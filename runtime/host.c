@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "runtime/clock.h"
+#include "runtime/far/far.h"
 #include "runtime/grace.h"
 #include "runtime/loop.h"
 #include "runtime/misuse.h"
@@ -24,6 +25,7 @@ struct afar__host {
     afar_object object;
     const void *methods;
     afar_code (*serve)(void *self, afar_call *call); /* instead of the methods' own; or NULL */
+    bool takes_raw;
     void *self;
     void (*finalizer)(void *self);
     afar__turns turns;
@@ -212,7 +214,13 @@ stream(afar_object *object, const afar__request *request, afar_stream **ret_stre
     return afar__loop_stream(&host->loop, object, request, ret_stream, err);
 }
 
-static const afar__object_ops ops = { start, stream, free_host };
+static afar_code
+way_of(afar_object *object, afar__way *ret_way, afar_error *err)
+{
+    return afar__loop_way(&((afar__host *)object)->loop, object, ret_way, err);
+}
+
+static const afar__object_ops ops = { start, stream, way_of, free_host };
 
 afar__host *
 afar__host_of(afar_object *object)
@@ -301,6 +309,18 @@ afar__host_new(const afar_interface *interface, afar_code (*serve)(void *self, a
     host->serve = serve;
     *ret_object = &host->object;
     return AFAR_OK;
+}
+
+void
+afar__host_take_raw(afar_object *object)
+{
+    afar__host_of(object)->takes_raw = true;
+}
+
+bool
+afar__host_takes_raw(const afar__host *host)
+{
+    return host->takes_raw;
 }
 
 void *

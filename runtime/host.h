@@ -26,6 +26,14 @@ afar__host_new(const afar_interface *interface, afar_code (*serve)(void *self, a
                void *self, void (*finalizer)(void *self), afar_object **ret_object,
                afar_error *err);
 
+/* Before its first call: those that come over sessions are for afar__raw_serve (far/raw.h), so their
+ * messages are not read. */
+void
+afar__host_take_raw(afar_object *object);
+
+bool
+afar__host_takes_raw(const afar__host *host);
+
 /* What `serve` is given, if the object was made so with that function; else NULL. */
 void *
 afar__host_self(afar_object *object, afar_code (*serve)(void *self, afar_call *call));

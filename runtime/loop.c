@@ -193,8 +193,8 @@ add_locked(afar__loop_entry *entry, afar_object *object)
 }
 
 /* The object is counted from its first call on. */
-static afar_code
-enter(afar__loop_entry *entry, afar_object *object, afar__way *ret_way, afar_error *err)
+afar_code
+afar__loop_way(afar__loop_entry *entry, afar_object *object, afar__way *ret_way, afar_error *err)
 {
     struct loop *ended = NULL;
     afar_code code;
@@ -219,7 +219,7 @@ afar__loop_start(afar__loop_entry *entry, afar_object *object, const afar__reque
                  afar_future **ret_future, afar_error *err)
 {
     afar__way way;
-    afar_code code = enter(entry, object, &way, err);
+    afar_code code = afar__loop_way(entry, object, &way, err);
 
     if (code)
         return code;
@@ -233,7 +233,7 @@ afar__loop_stream(afar__loop_entry *entry, afar_object *object, const afar__requ
                   afar_stream **ret_stream, afar_error *err)
 {
     afar__way way;
-    afar_code code = enter(entry, object, &way, err);
+    afar_code code = afar__loop_way(entry, object, &way, err);
 
     if (code)
         return code;

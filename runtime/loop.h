@@ -25,6 +25,12 @@ afar_code
 afar__loop_stream(afar__loop_entry *entry, afar_object *object, const afar__request *request,
                   afar_stream **ret_stream, afar_error *err);
 
+/* How the loop leads to it; the connection comes with a reference. */
+struct afar__way;
+afar_code
+afar__loop_way(afar__loop_entry *entry, afar_object *object, struct afar__way *ret_way,
+               afar_error *err);
+
 /* The object is gone. */
 void
 afar__loop_remove(afar__loop_entry *entry);

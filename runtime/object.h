@@ -13,7 +13,8 @@
 typedef enum afar__start {
     AFAR__START_BLOCKING, /* the caller is about to wait: nobody else has to poll for it */
     AFAR__START_FUTURE,
-    AFAR__START_DETACHED /* nobody waits: the end of the call it is made in is not its own */
+    AFAR__START_DETACHED, /* nobody waits: the end of the call it is made in is not its own */
+    AFAR__START_ALONE     /* a stream that has nothing of the call it is made in */
 } afar__start;
 
 /* A call to be made. */
@@ -22,8 +23,10 @@ typedef struct afar__request {
     const ProtobufCMessage *message; /* NULL if messages are sent one by one */
     afar_deadline deadline;
     const afar_call_options *options; /* may be NULL */
-    afar__start how;                  /* of a unary call */
+    afar__start how;                  /* of a unary call; or ALONE */
 } afar__request;
+
+struct afar__way; /* far/far.h */
 
 typedef struct afar__object_ops {
     /* Starts a unary call.  *ret_future may be NULL for one that is detached. */
@@ -32,6 +35,8 @@ typedef struct afar__object_ops {
     /* Starts a stream. */
     afar_code (*stream)(afar_object *object, const afar__request *request, afar_stream **ret_stream,
                         afar_error *err);
+    /* How a session leads to it; the connection in it comes with a reference.  NULL: none does. */
+    afar_code (*way)(afar_object *object, struct afar__way *ret_way, afar_error *err);
     /* No reference is left. */
     void (*free)(afar_object *object);
 } afar__object_ops;

@@ -106,6 +106,20 @@ stream(afar_object *object, const afar__request *request, afar_stream **ret_stre
     return code ? code : way->ops->stream(way, request, ret_stream, err);
 }
 
+static afar_code
+way_of(afar_object *object, afar__way *ret_way, afar_error *err)
+{
+    afar_object *way = NULL;
+    afar_code code = find_way((struct stranger *)object, &way, err);
+
+    if (code)
+        return code;
+    if (way->ops->way)
+        return way->ops->way(way, ret_way, err);
+    return afar_fail(err, AFAR_UNIMPLEMENTED, "%s: no session leads there",
+                     ((struct stranger *)object)->address);
+}
+
 static void
 free_stranger(afar_object *object)
 {
@@ -118,7 +132,7 @@ free_stranger(afar_object *object)
     free(stranger);
 }
 
-static const afar__object_ops ops = { start, stream, free_stranger };
+static const afar__object_ops ops = { start, stream, way_of, free_stranger };
 
 bool
 afar__stranger_spot(const afar_object *object, afar__spot *ret_spot)

@@ -21,6 +21,7 @@
 #include "runtime/fail.h"
 #include "runtime/far/objects.h"
 #include "runtime/far/question.h"
+#include "runtime/far/raw_parts.h"
 #include "runtime/far/served.h"
 #include "runtime/log.h"
 
@@ -361,6 +362,7 @@ afar__connection_pump_locked(afar__connection *connection)
             act_on(connection, &event, served);
             pthread_mutex_lock(&connection->lock);
         }
+        afar__raws_idle_locked(connection);
         send_locked(connection);
     }
     afar__engine_event_end();
@@ -661,6 +663,7 @@ afar__connection_open(const afar__connection_options *options, afar__connection 
     connection->over_arg = options->over_arg;
     connection->last_waiting = &connection->waiting;
     connection->last_failed = &connection->failed;
+    connection->last_idler = &connection->idlers;
     connection->earliest = connection->limit = AFAR__NEVER;
     connection->timer.ring = ring;
     connection->flush.run = run_flush;

@@ -48,6 +48,17 @@ stream(afar_object *object, const afar__request *request, afar_stream **ret_stre
     return afar__far_stream(object, &way, request, ret_stream, err);
 }
 
+static afar_code
+way_of(afar_object *object, afar__way *ret_way, afar_error *err)
+{
+    struct far *far = (struct far *)object;
+
+    (void)err;
+    *ret_way =
+        (afar__way){ .connection = afar__connection_ref(far->connection), .import = far->import };
+    return AFAR_OK;
+}
+
 static void
 free_far(afar_object *object)
 {
@@ -65,7 +76,7 @@ free_far(afar_object *object)
     free(far);
 }
 
-static const afar__object_ops ops = { start, stream, free_far };
+static const afar__object_ops ops = { start, stream, way_of, free_far };
 
 static struct far *
 far_of(afar_object *object)

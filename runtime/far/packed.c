@@ -46,6 +46,18 @@ grow(afar__ref_list *list)
     return true;
 }
 
+bool
+afar__ref_list_copy(afar__ref_list *list, const afar__ref_list *from)
+{
+    while (list->room < from->count)
+        if (!grow(list))
+            return false;
+    for (size_t i = 0; i < from->count; i++)
+        list->objects[i] = afar_object_share(from->objects[i]);
+    list->count = from->count;
+    return true;
+}
+
 /* ---- packing ---- */
 
 static afar_code

@@ -21,6 +21,10 @@ afar__ref_list_init(afar__ref_list *list);
 void
 afar__ref_list_clear(afar__ref_list *list);
 
+/* An empty list gets what another one has.  False, and it is still empty, without memory. */
+AFAR_MUST_USE bool
+afar__ref_list_copy(afar__ref_list *list, const afar__ref_list *from);
+
 typedef struct afar__packed {
     uint8_t *data; /* `few`, or allocated */
     size_t length;

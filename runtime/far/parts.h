@@ -19,6 +19,7 @@
 
 typedef struct afar__question afar__question;
 typedef struct afar__served afar__served;
+typedef struct afar__raw afar__raw;
 
 struct afar__connection {
     atomic_uint refs;
@@ -63,6 +64,8 @@ struct afar__connection {
     size_t serving; /* calls of which something is left */
     afar__served *spare;
     unsigned spare_count;
+
+    afar__raw *idlers, **last_idler; /* want to know when nothing is written */
 
     afar__timer timer;
     bool timed;       /* it is set, and has a reference */

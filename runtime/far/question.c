@@ -128,7 +128,7 @@ afar_code
 afar__question_init(afar__question *question, const afar__question_ops *ops, afar_node *node,
                     const afar__request *request, afar_error *err)
 {
-    afar_call *current = afar_call_current();
+    afar_call *current = request->how == AFAR__START_ALONE ? NULL : afar_call_current();
     afar_code code = AFAR_OK;
 
     set_up(question, ops, request);

@@ -4,12 +4,17 @@
 /* Streams of bytes over connections, both ends, for what reads and writes its messages by itself
  * (channels): nobody waits in them, and nothing queues here.
  *
- * Callbacks run on the thread that pumps, one at a time for each stream, and hold no lock.  Credit for what
- * came is given back when `came` has returned: who needs a window has one of its own.  What is sent
- * waits in the session's core while the peer gives no credit; see `stalled`. */
+ * Callbacks run on the thread that pumps, or on one that is in a function of this file; one at a time for
+ * each stream, never nested, and no lock is held.  So callbacks, of this stream and of others, may run
+ * inside `open`, `serve`, `send`, `finish` and `close`: whoever calls these holds no lock that its
+ * callbacks take.  Credit for what came is given back when `came` has returned: who needs a window has
+ * one of its own.  What is sent waits in the session's core while the peer gives no credit; see
+ * `stalled`. */
 
 #include "runtime/arena.h"
 #include "runtime/call.h"
+#include "runtime/far/packed.h"
+#include "runtime/node.h"
 #include "runtime/object.h"
 #include "runtime/refs.h"
 
@@ -37,15 +42,17 @@ AFAR_MUST_USE afar_code
 afar__raw_open(afar_object *object, const afar_method *method, const afar__raw_ops *ops, void *arg,
                afar__raw **ret_raw, afar_error *err);
 
-/* Takes a call that is being served, from its handler: the call is deferred.  What came before is told
- * from inside this or soon after it.  UNIMPLEMENTED if the call did not come over a session; nothing has
+/* Takes a call that is being served, from its handler, which returns OK then: the call is deferred.  What
+ * came before is told from inside this or soon after it.  The object's host must take raw streams
+ * (afar__host_take_raw).  UNIMPLEMENTED if the call did not come over a session; nothing has
  * changed then. */
 AFAR_MUST_USE afar_code
 afar__raw_serve(afar_call *call, const afar__raw_ops *ops, void *arg, afar__raw **ret_raw,
                 afar_error *err);
 
 /* Sends one message.  Never waits.  `list` has the references in it, in the order of their indexes, as
- * afar__packed_fill made them; or NULL. CANCELLED when it is over. */
+ * afar__packed_fill made them; or NULL.  It stays the caller's; objects in it may be exchanged for
+ * relays to them.  CANCELLED when it is over. */
 AFAR_MUST_USE afar_code
 afar__raw_send(afar__raw *raw, const void *data, size_t length, afar__ref_list *list,
                afar_error *err);
@@ -55,7 +62,8 @@ bool
 afar__raw_stalled(afar__raw *raw);
 
 /* Whether the connection writes nothing now, so that what is sent goes at once.  If it says false, `idle` is
- * called when the batch was written: who gathers messages sends them then. */
+ * called when the batch was written: who gathers messages sends them then.  Until the session is there
+ * it says false. */
 bool
 afar__raw_idle(afar__raw *raw);
 
@@ -65,19 +73,20 @@ void
 afar__raw_finish(afar__raw *raw, const afar_error *err);
 
 /* Ends it if it is not over (cancel; a served one fails with CANCELLED) and gives it up: no callback
- * begins after this, but one may be running on another thread, so `arg` is kept by `unref`-like
- * means of its own: `released` is called when none can run any more. */
+ * begins after this, but one may be running on another thread, or around this: `released` (or NULL) is
+ * called when none can run any more, perhaps from inside this. */
 void
 afar__raw_close(afar__raw *raw, void (*released)(void *arg));
 
 /* The references that came with an item become those of the message: afar__refs_accept.  In `came`
- * only, once; those that are not accepted are given back. */
+ * only; the first message gets them, for others there are none.  Those that are not accepted are given
+ * back. */
 AFAR_MUST_USE afar_code
 afar__raw_accept(afar__raw_item *item, const afar_refs *plan, ProtobufCMessage *message,
                  afar__arena *arena, afar_error *err);
 
 /* The limits of the node that the stream belongs to. */
-const struct afar__limits *
+const afar_message_limits *
 afar__raw_limits(const afar__raw *raw);
 
 #endif

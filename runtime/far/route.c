@@ -45,6 +45,14 @@ stream(afar_object *object, const afar__request *request, afar_stream **ret_stre
     return afar__far_stream(object, &way, request, ret_stream, err);
 }
 
+static afar_code
+way_of(afar_object *object, afar__way *ret_way, afar_error *err)
+{
+    (void)err;
+    *ret_way = (afar__way){ .route = route_of(object) };
+    return AFAR_OK;
+}
+
 static void
 free_route(afar_object *object)
 {
@@ -57,7 +65,7 @@ free_route(afar_object *object)
     free(route);
 }
 
-static const afar__object_ops ops = { start, stream, free_route };
+static const afar__object_ops ops = { start, stream, way_of, free_route };
 
 static afar__route *
 route_of(afar_object *object)

@@ -16,6 +16,7 @@
 
 #include "runtime/decode.h"
 #include "runtime/far/objects.h"
+#include "runtime/far/raw_parts.h"
 #include "runtime/host.h"
 #include "runtime/interface.h"
 #include "runtime/log.h"
@@ -31,6 +32,23 @@ afar__served *
 afar__served_of(afar_call *call)
 {
     return (afar__served *)call;
+}
+
+bool
+afar__is_served(const afar_call *call)
+{
+    return call->ops == &ops;
+}
+
+afar__raw *
+afar__served_raw(afar__served *served)
+{
+    afar__raw *raw;
+
+    pthread_mutex_lock(&served->connection->lock);
+    raw = served->raw ? afar__raw_ref(served->raw) : NULL;
+    pthread_mutex_unlock(&served->connection->lock);
+    return raw;
 }
 
 /* ---- life ---- */
@@ -354,6 +372,7 @@ finish(afar_call *call)
     fill_metadata(call, &reply);
     send_return(served, &reply, &packed.refs);
     afar__packed_clear(&packed);
+    afar__raw_answered(served);
 }
 
 /* ---- the rest of what a host asks of a call ---- */
@@ -514,6 +533,8 @@ read_request(afar__served *served, const afar__session_event *event, afar_error 
         code = afar__refs_accept(served->connection, call->method->request_refs, request, event,
                                  call->arena, err);
     call->request = request;
+    if (!code && kind == AFAR_BIDI_STREAM && afar__host_takes_raw(call->host))
+        code = afar__raw_expect(served, err);
     return code;
 }
 
@@ -627,6 +648,7 @@ afar__served_event(afar__connection *connection, const afar__session_event *even
             served->ended = true;
         afar__waiters_wake(&served->waiters);
         pthread_mutex_unlock(&connection->lock);
+        afar__raw_event(served, event);
     }
     if (served)
         afar__call_unref(&served->base);

@@ -34,11 +34,20 @@ struct afar__served {
     afar_error bad; /* an item could not be read */
     afar__waiters waiters;
 
+    afar__raw *raw;    /* what comes goes there, until it is answered; with a reference; or NULL */
     afar__arena *item; /* of the message that was received last */
 };
 
 afar__served *
 afar__served_of(afar_call *call);
+
+/* Whether a call came over a session, so that it is one of these. */
+bool
+afar__is_served(const afar_call *call);
+
+/* Its raw stream, with a reference; or NULL. */
+afar__raw *
+afar__served_raw(afar__served *served);
 
 /* Pairs that came, in an arena. */
 afar_code

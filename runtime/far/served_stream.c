@@ -10,6 +10,7 @@
 #include "runtime/decode.h"
 #include "runtime/fail.h"
 #include "runtime/far/objects.h"
+#include "runtime/far/raw_parts.h"
 #include "runtime/far/served.h"
 #include "runtime/host.h"
 
@@ -68,6 +69,8 @@ afar__served_item_came(afar__served *served, const afar__session_event *event)
     afar__served_item *item = NULL;
     afar_error err = AFAR_ERROR_INIT;
 
+    if (afar__raw_event(served, event))
+        return;
     if (streams && !served->bad.code)
         (void)read_item(served, event, &item, &err);
     else
