@@ -32,6 +32,44 @@ check_interface(idl_model *model, const idl_file *file, const idl_field *field)
                  field->name, field->interface_name);
 }
 
+static void
+check_carried(idl_model *model, const idl_file *file, const idl_field *field)
+{
+    const idl_message *elsewhere = message_anywhere(model, field->carries_name);
+
+    if (field->carries && field->carries->is_channel)
+        return;
+    if (field->carries)
+        complain(model, file, field->carries_position,
+                 "(afar.carries) of field %s is %s, which is not marked with option (afar.channel)",
+                 field->name, field->carries_name);
+    else if (elsewhere)
+        complain(model, file, field->carries_position,
+                 "(afar.carries) of field %s is %s in %s, which is not imported", field->name,
+                 field->carries_name, elsewhere->file->name);
+    else
+        complain(model, file, field->carries_position,
+                 "(afar.carries) of field %s is \"%s\", and no message has that full name",
+                 field->name, field->carries_name);
+}
+
+static void
+check_end(idl_model *model, const idl_file *file, const idl_field *field)
+{
+    if (is_end_field(field) && field->carries_name)
+        check_carried(model, file, field);
+    else if (is_end_field(field))
+        complain(model, file, field->type_position,
+                 "field %s is an %s, so it needs (afar.carries), the message that goes through "
+                 "its channel",
+                 field->name, type_or_value_type(field)->full_name);
+    else if (field->carries_name)
+        complain(model, file, field->carries_position,
+                 "(afar.carries) says what goes through the channel of an afar.Sender or an "
+                 "afar.Receiver; field %s is neither",
+                 field->name);
+}
+
 /* The references among the entries of a map are told at the map. */
 static void
 check_field(idl_model *model, const idl_file *file, const idl_field *field)
@@ -40,9 +78,10 @@ check_field(idl_model *model, const idl_file *file, const idl_field *field)
         complain(model, file, field->position,
                  "field %s is a group, which protobuf-c cannot read; make it a message",
                  field->name);
+    check_end(model, file, field);
     if (is_reference_field(field) && field->interface_name)
         check_interface(model, file, field);
-    else if (is_reference_field(field))
+    else if (is_reference_field(field) && !field->owner->end)
         complain(model, file, field->type_position,
                  "field %s is an afar.Ref, so it needs the (afar.interface) of what it refers to",
                  field->name);
@@ -89,15 +128,27 @@ check_message(idl_model *model, const idl_message *message)
 }
 
 static void
-check_method(idl_model *model, const idl_method *method)
+check_types(idl_model *model, const idl_file *file, const idl_method *method)
 {
-    const idl_file *file = method->service->file;
-
+    if (method->request->end || method->reply->end)
+        complain(model, file, method->position,
+                 "method %s has an %s as request or reply; it must be a field of a message, with "
+                 "the (afar.carries) of its channel",
+                 method->name,
+                 method->request->end ? method->request->full_name : method->reply->full_name);
     if (method->request->is_reference || method->reply->is_reference)
         complain(model, file, method->position,
                  "method %s has an afar.Ref as request or reply; it must be a field of a message, "
                  "with the (afar.interface) of what it refers to",
                  method->name);
+}
+
+static void
+check_method(idl_model *model, const idl_method *method)
+{
+    const idl_file *file = method->service->file;
+
+    check_types(model, file, method);
     if (!method->oneway)
         return;
     if (method->client_streams || method->server_streams)

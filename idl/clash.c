@@ -190,11 +190,32 @@ take_references(idl_checker *checker, idl_claim *claim, const message_claims *cl
     for (size_t i = 0; i < message->field_count; i++) {
         const idl_field *field = &message->fields[i];
 
-        if (!field->message_type || !field->message_type->is_reference)
+        if (!field->message_type ||
+            !(field->message_type->is_reference || field->message_type->end))
             continue;
         for (const char *const *verb = verbs; *verb; verb++)
             take(checker, claims->fields[i], "%s_%s_%s", message->stub, *verb, field->member);
     }
+}
+
+static void
+take_channel(idl_checker *checker, idl_claim *claim, const idl_message *message)
+{
+    static const char *const names[] = { "channel_type", "rendezvous_new", "buffered_new", "send",
+                                         "post",         "flush",          "receive",      NULL };
+    static const char *const of_ends[] = { "",       "_base",       "_object", "_open",
+                                           "_share", "_poison",     "_close",  "_interface",
+                                           "_refs",  "_ref_fields", NULL };
+
+    if (!message->is_channel)
+        return;
+    for (const char *const *name = names; *name; name++)
+        take(checker, claim, "%s_%s", message->stub, *name);
+    for (const char *const *name = of_ends; *name; name++) {
+        take(checker, claim, "%s_sender%s", message->stub, *name);
+        take(checker, claim, "%s_receiver%s", message->stub, *name);
+    }
+    take(checker, claim, "%s_sender_finish", message->stub);
 }
 
 static void
@@ -222,6 +243,7 @@ take_message(idl_checker *checker, const idl_message *message)
     take(checker, claim, "%s__INIT", message->upper);
     take_message_functions(checker, claim, message);
     take_references(checker, claim, &claims, message);
+    take_channel(checker, claim, message);
     for (size_t i = 0; i < message->oneof_count; i++)
         take_oneof(checker, message, i, &claims);
     for (size_t i = 0; i < message->message_count; i++)

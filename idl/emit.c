@@ -146,6 +146,21 @@ has_references(const idl_message *message)
     return message->has_references;
 }
 
+bool
+has_ends(const idl_message *message)
+{
+    for (size_t i = 0; i < message->field_count; i++)
+        if (message->fields[i].message_type && message->fields[i].message_type->end)
+            return true;
+    return false;
+}
+
+bool
+is_channel(const idl_message *message)
+{
+    return message->is_channel;
+}
+
 static bool
 is_error(const idl_message *message)
 {

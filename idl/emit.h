@@ -40,6 +40,13 @@ emit_references_header(idl_writer *writer, const idl_file *file);
 void
 emit_references_source(idl_writer *writer, const idl_file *file);
 
+/* The same for channels of messages: types, functions and tables. */
+void
+emit_channels_header(idl_writer *writer, const idl_file *file);
+
+void
+emit_channels_source(idl_writer *writer, const idl_file *file);
+
 /* "&bank_open_reply_refs", or "NULL" for a message without references. */
 const char *
 references_name(idl_pool *pool, const idl_message *message);
@@ -103,6 +110,14 @@ emit_include(idl_writer *writer, const idl_file *file, const char *ending);
 /* Whether there are references in a message. */
 bool
 has_references(const idl_message *message);
+
+/* Whether a field of the message is an end of a channel. */
+bool
+has_ends(const idl_message *message);
+
+/* Whether messages of the type go through channels. */
+bool
+is_channel(const idl_message *message);
 
 /* Whether a message of the file is an error. */
 bool

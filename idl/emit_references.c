@@ -5,8 +5,10 @@
  * their numbers.  A plan names the plans of the messages inside, in other files too,
  * and itself in a message that may have itself inside.
  *
- * For each reference there are three helpers, which only add types: what they do is done
- * by libafar.  One thread. */
+ * For each reference, and for each end of a channel, there are three helpers, which only add
+ * types: what they do is done by libafar.  An end is an afar.Sender or afar.Receiver, a message
+ * with a reference inside; its plan stands with the message that the channel carries
+ * (emit_channels.c).  One thread. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +21,12 @@ static bool
 is_reference(const idl_field *field)
 {
     return field->message_type && field->message_type->is_reference;
+}
+
+static bool
+is_end(const idl_field *field)
+{
+    return field->message_type && field->message_type->end;
 }
 
 const char *
@@ -54,16 +62,18 @@ count_fields(const idl_message *messages, size_t count)
     return fields;
 }
 
-/* The files of the interfaces and of the messages inside. */
+/* The files of the interfaces, of what goes through channels, and of the messages inside. */
 static void
 add_files_of(file_list *list, const idl_message *messages, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < messages[i].field_count; j++) {
+        for (size_t j = 0; j < messages[i].field_count && messages[i].has_references; j++) {
             const idl_field *field = &messages[i].fields[j];
 
             if (is_reference(field))
                 add_file(list, field->interface->file);
+            else if (is_end(field))
+                add_file(list, field->carries->file);
             else if (field->message_type && field->message_type->has_references)
                 add_file(list, field->message_type->file);
         }
@@ -111,6 +121,34 @@ emit_references_includes(idl_writer *writer, const idl_file *file)
 
 /* ---- helpers ---- */
 
+/* What a field is about. */
+typedef struct field_words {
+    const char *library;  /* start of the names of the untyped helpers: "afar_ref" */
+    const char *room;     /* "Afar__Ref" */
+    const char *type;     /* "bank_account" */
+    const char *variable; /* of that type: "object" */
+    const char *untyped; /* the variable as what the library takes: "bank_account_object(object)" */
+} field_words;
+
+static field_words
+words_of(idl_pool *pool, const idl_field *field)
+{
+    const char *end = field->message_type->end;
+    field_words words = { "afar_ref", "Afar__Ref", NULL, "object", NULL };
+
+    if (!end) {
+        words.type = field->interface->c_type;
+        words.untyped = pool_format(pool, "%s_object(object)", field->interface->stub);
+        return words;
+    }
+    words.library = pool_format(pool, "afar_%s", end);
+    words.room = pool_format(pool, "afar_%s_room", end);
+    words.type = pool_format(pool, "%s_%s", field->carries->stub, end);
+    words.variable = end;
+    words.untyped = pool_format(pool, "%s_base(%s)", words.type, end);
+    return words;
+}
+
 /* "put", and what stands behind the message and in front of the object. */
 static idl_signature
 helper_signature(idl_pool *pool, const char *returns, const char *verb, const idl_field *field)
@@ -151,36 +189,37 @@ static void
 write_put(idl_writer *writer, const idl_field *field)
 {
     idl_pool *pool = writer->pool;
+    field_words words = words_of(pool, field);
     idl_signature put = helper_signature(
         pool, pool_format(pool, "%sstatic inline void", attribute_of(field)), "put", field);
 
-    list_add(&put.parameters, "%s *room", field->message_type->c_type);
-    list_add(&put.parameters, "%s *object", field->interface->c_type);
+    list_add(&put.parameters, "%s *room", words.room);
+    list_add(&put.parameters, "%s *%s", words.type, words.variable);
     write_signature(writer, &put, ")\n{\n");
     if (field->oneof)
         write_pair(writer, pool_format(pool, "    message->%s_case =", field->oneof->member),
                    case_of(pool, field), 8, ";\n");
     write_pair(writer, pool_format(pool, "    %s =", member_of(pool, field)),
-               pool_format(pool, "afar_ref_put(room, %s_object(object))", field->interface->stub),
-               8, ";\n}\n\n");
+               pool_format(pool, "%s_put(room, %s)", words.library, words.untyped), 8, ";\n}\n\n");
 }
 
 static void
 write_give(idl_writer *writer, const idl_field *field)
 {
     idl_pool *pool = writer->pool;
+    field_words words = words_of(pool, field);
     idl_list arguments = list_make(pool);
     idl_signature give = helper_signature(
         pool, pool_format(pool, "%sAFAR_MUST_USE static inline afar_code", attribute_of(field)),
         "give", field);
 
     list_add(&give.parameters, "afar_call *call");
-    list_add(&give.parameters, "%s *object", field->interface->c_type);
+    list_add(&give.parameters, "%s *%s", words.type, words.variable);
     write_signature(writer, &give, ")\n{\n");
-    write_text(writer,
-               field->oneof ? "    afar_code code = afar_ref_give(" : "    return afar_ref_give(");
+    write_format(writer, "    %s %s_give(", field->oneof ? "afar_code code =" : "return",
+                 words.library);
     list_add(&arguments, "call");
-    list_add(&arguments, "%s_object(object)", field->interface->stub);
+    list_add(&arguments, "%s", words.untyped);
     list_add(&arguments, "&%s", member_of(pool, field));
     write_list(writer, &arguments, 8, ");\n");
     if (field->oneof) {
@@ -214,6 +253,48 @@ write_take(idl_writer *writer, const idl_field *field)
     write_list(writer, &arguments, 8, ");\n}\n\n");
 }
 
+/* What must hold for the field to be there, or NULL. */
+static const char *
+guard_of(idl_pool *pool, const idl_field *field)
+{
+    if (field->label == LABEL_REPEATED)
+        return pool_format(pool, "index < message->n_%s", field->member);
+    if (field->oneof)
+        return pool_format(pool, "message->%s_case == %s", field->oneof->member,
+                           case_of(pool, field));
+    return NULL;
+}
+
+static void
+write_take_end(idl_writer *writer, const idl_field *field)
+{
+    idl_pool *pool = writer->pool;
+    field_words words = words_of(pool, field);
+    const char *guard = guard_of(pool, field);
+    idl_list arguments = list_make(pool);
+    idl_signature take = helper_signature(
+        pool, pool_format(pool, "%sAFAR_MUST_USE static inline afar_code", attribute_of(field)),
+        "take", field);
+
+    list_add(&take.parameters, "%s **ret_%s", words.type, words.variable);
+    list_add(&take.parameters, "afar_error *err");
+    write_signature(writer, &take, ")\n{\n");
+    write_format(writer, "    %s *%s = NULL;\n    afar_code code = ", words.library,
+                 words.variable);
+    if (guard)
+        write_format(writer, "AFAR_OK;\n\n    if (%s)\n        code = ", guard);
+    write_format(writer, "%s_take(", words.library);
+    list_add(&arguments, "%s", member_of(pool, field));
+    list_add(&arguments, "&%s_channel_type", field->carries->stub);
+    list_add(&arguments, "&%s", words.variable);
+    list_add(&arguments, "err");
+    write_list(writer, &arguments, guard ? 12 : 8, ");\n");
+    write_format(writer, "%s    if (code == AFAR_OK)\n", guard ? "" : "\n");
+    write_pair(writer, pool_format(pool, "        *ret_%s =", words.variable),
+               pool_format(pool, "(%s *)%s", words.type, words.variable), 12,
+               ";\n    return code;\n}\n\n");
+}
+
 /* ---- the header ---- */
 
 static void
@@ -232,7 +313,10 @@ write_field_helpers(idl_writer *writer, const idl_field *field)
                            "#pragma GCC diagnostic ignored \"-Wdeprecated-declarations\"\n");
     write_put(writer, field);
     write_give(writer, field);
-    write_take(writer, field);
+    if (is_end(field))
+        write_take_end(writer, field);
+    else
+        write_take(writer, field);
     if (field->deprecated)
         write_text(writer, "#pragma GCC diagnostic pop\n\n");
 }
@@ -242,8 +326,8 @@ write_helpers(idl_writer *writer, const idl_message *message)
 {
     bool any = false;
 
-    for (size_t i = 0; i < message->field_count; i++) {
-        if (!is_reference(&message->fields[i]))
+    for (size_t i = 0; i < message->field_count && message->has_references; i++) {
+        if (!is_reference(&message->fields[i]) && !is_end(&message->fields[i]))
             continue;
         if (!any)
             write_format(writer, "/* ---- %s ---- */\n\n", message->full_name);
@@ -257,7 +341,10 @@ emit_references_header(idl_writer *writer, const idl_file *file)
 {
     if (!any_message(file, has_references))
         return;
-    emit_section(writer, "references in messages (afar/ref.h)", NULL);
+    emit_section(writer,
+                 any_message(file, has_ends) ? "references in messages (afar/ref.h, afar/channel.h)"
+                                             : "references in messages (afar/ref.h)",
+                 NULL);
     write_text(writer, "\n");
     each_message(file, write_declaration, writer);
     write_text(writer, "\n");
@@ -293,6 +380,9 @@ row_of(idl_pool *pool, const idl_field *field)
     if (is_reference(field))
         return pool_format(pool, "{ %zu, &%s_interface, NULL }", place_of(field),
                            field->interface->stub);
+    if (is_end(field))
+        return pool_format(pool, "{ %zu, NULL, &%s_%s_refs }", place_of(field),
+                           field->carries->stub, field->message_type->end);
     return pool_format(pool, "{ %zu, NULL, %s }", place_of(field),
                        references_name(pool, field->message_type));
 }
@@ -309,7 +399,7 @@ write_plan(idl_writer *writer, const idl_message *message)
     for (size_t i = 0; i < message->field_count; i++) {
         const idl_message *type = message->fields[i].message_type;
 
-        if (type && (type->is_reference || type->has_references))
+        if (type && (type->is_reference || type->end || type->has_references))
             fields[count++] = &message->fields[i];
     }
     qsort(fields, count, sizeof *fields, compare_places);

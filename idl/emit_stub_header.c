@@ -2,7 +2,8 @@
  *
  * For a service: its type, a reference; the caller's functions, method by method;
  * the handler's ends of streams; the struct of handlers; `_new`.  For an error:
- * `_of` and `_fail`.  For references in messages: emit_references.c.  One thread. */
+ * `_of` and `_fail`.  For channels: emit_channels.c.  For references in messages:
+ * emit_references.c.  One thread. */
 
 #include <string.h>
 
@@ -207,17 +208,21 @@ static void
 write_includes(idl_writer *writer, const idl_file *file)
 {
     bool refers = any_message(file, has_references);
+    bool has_channels = any_message(file, is_channel);
+    bool opens = file->service_count || has_channels;
 
-    if (file->service_count)
-        write_text(writer, "#include <afar/call.h>\n"
-                           "#include <afar/client.h>\n"
-                           "#include <afar/object.h>\n");
-    else if (has_errors(file))
+    if (file->service_count || has_errors(file))
         write_text(writer, "#include <afar/call.h>\n");
-    else if (!refers)
+    if (has_channels || any_message(file, has_ends))
+        write_text(writer, "#include <afar/channel.h>\n");
+    if (opens)
+        write_text(writer, "#include <afar/client.h>\n");
+    else if (!refers && !has_errors(file))
         write_text(writer, "#include <afar/interface.h>\n");
+    if (file->service_count)
+        write_text(writer, "#include <afar/object.h>\n");
     write_text(writer, refers ? "#include <afar/ref.h>\n\n" : "\n");
-    if (!file->no_generate || file->service_count || has_errors(file))
+    if (!file->no_generate || opens || has_errors(file))
         write_format(writer, "#include \"%s.pb-c.h\"\n\n", cname_stem(writer->pool, file->name));
     emit_references_includes(writer, file);
 }
@@ -234,6 +239,7 @@ emit_stub_header(idl_writer *writer, const idl_file *file)
     write_format(writer, "AFAR_BEGIN\n\nextern const afar_file afar_file_%s;\n\n", symbol);
     for (size_t i = 0; i < file->service_count; i++)
         write_service(writer, &file->services[i]);
+    emit_channels_header(writer, file);
     emit_references_header(writer, file);
     each_error(file, write_error, writer);
     write_text(writer, "AFAR_END\n\n#endif\n");

@@ -325,6 +325,7 @@ emit_stub_source(idl_writer *writer, const idl_file *file)
     if (has_errors(file))
         write_text(writer, "#include <stdarg.h>\n\n#include <afar/message.h>\n\n");
     emit_references_source(writer, file);
+    emit_channels_source(writer, file);
     for (size_t i = 0; i < file->service_count; i++)
         write_service(writer, &file->services[i]);
     each_error(file, write_error, writer);

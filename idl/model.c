@@ -192,6 +192,10 @@ declare_message(idl_builder *builder, const Google__Protobuf__DescriptorProto *s
     made->position = places_name(builder->places, &outer->path);
     read_message_options(source, outer, builder, made);
     made->is_reference = !strcmp(made->full_name, "afar.Ref");
+    if (!strcmp(made->full_name, "afar.Sender"))
+        made->end = "sender";
+    if (!strcmp(made->full_name, "afar.Receiver"))
+        made->end = "receiver";
     declare_type(builder, made->full_name, (idl_type){ made, NULL });
     declare_nested(builder, source, outer, made);
 }

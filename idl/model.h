@@ -45,6 +45,8 @@ typedef struct idl_field {
     bool string_as_bytes;         /* pb_c_field: a string kept as bytes */
     const char *interface_name;   /* as afar.interface gives it; NULL for none */
     const idl_service *interface; /* of that name, in the file or what it imports; or NULL */
+    const char *carries_name;     /* the same for afar.carries */
+    const idl_message *carries;
     const char *default_text;     /* as protoc gives it; NULL for none */
     size_t default_length;
     const idl_message *message_type; /* NULL when it is none */
@@ -54,7 +56,8 @@ typedef struct idl_field {
     idl_comments comments;
     idl_position position; /* of its name */
     idl_position type_position;
-    idl_position option_position; /* of afar.interface */
+    idl_position option_position;  /* of afar.interface */
+    idl_position carries_position; /* of afar.carries */
 } idl_field;
 
 struct idl_oneof {
@@ -74,7 +77,7 @@ struct idl_message {
     const char *c_type;
     const char *lower;
     const char *upper;
-    const char *stub; /* start of the names of the functions of an error */
+    const char *stub; /* start of the names of its functions in x.afar.h */
     const char *base; /* the member that holds the ProtobufCMessage */
     const idl_file *file;
     idl_field *fields; /* in the order of the .proto file */
@@ -87,10 +90,12 @@ struct idl_message {
     size_t enum_count;
     bool has_init; /* pb_c_msg: write `__init` */
     bool has_pack; /* ... and `__pack` and its like */
-    bool is_error; /* afar.error */
+    bool is_error;   /* afar.error */
+    bool is_channel; /* afar.channel */
     bool is_map_entry;
     bool is_reference;   /* afar.Ref: its struct has a member that does not travel */
-    bool has_references; /* among its fields, or in a message among them */
+    const char *end;     /* of afar.Sender "sender", of afar.Receiver "receiver"; else NULL */
+    bool has_references; /* among its fields, or in a message among them; not of an end */
     idl_comments comments;
     idl_position position;
 };

@@ -25,6 +25,8 @@ enum {
     DEFAULT_VALUE_OF_FIELD = 7
 };
 
+static const uint32_t no_options[2] = { 0 };
+
 /* Where the option stands, or else the thing it is on. */
 static idl_position
 option_position(idl_builder *builder, const idl_path *path, int32_t options, uint32_t number)
@@ -36,19 +38,21 @@ option_position(idl_builder *builder, const idl_path *path, int32_t options, uin
     return position.line ? position : places_name(builder->places, path);
 }
 
-/* Complains about each option in our range but the one that may stand here. */
+/* Complains about each option in our range but those that may stand here: `allowed` says which, up
+ * to two of them. */
 static void
 check_options(idl_builder *builder, const ProtobufCMessage *options, const idl_path *path,
-              int32_t options_step, uint32_t allowed, const char *what)
+              int32_t options_step, const uint32_t allowed[2], const char *what)
 {
-    static const char *const names[] = { "(afar.error)", "(afar.oneway)", "(afar.interface)" };
+    static const char *const names[] = { "(afar.error)", "(afar.oneway)", "(afar.interface)",
+                                         "(afar.channel)", "(afar.carries)" };
     uint32_t number = 0;
 
     while ((number = option_afar_next(options, number + 1))) {
         idl_position position = option_position(builder, path, options_step, number);
         uint32_t index = number - OPTION_AFAR_FIRST;
 
-        if (number == allowed)
+        if (number == allowed[0] || number == allowed[1])
             continue;
         if (index < sizeof names / sizeof *names)
             complain(builder->model, builder->file, position,
@@ -108,6 +112,7 @@ static void
 read_field_options(idl_builder *builder, const field_source *source, const idl_path *path,
                    idl_field *made)
 {
+    idl_pool *pool = builder->model->pool;
     const Google__Protobuf__FieldOptions *options = source->options;
     const ProtobufCMessage *base = options ? &options->base : NULL;
 
@@ -117,13 +122,16 @@ read_field_options(idl_builder *builder, const field_source *source, const idl_p
     if (can_be_packed(made))
         made->packed =
             options && options->has_packed ? options->packed != 0 : builder->file->proto3;
-    check_options(builder, base, path, OPTIONS_OF_FIELD, OPTION_AFAR_INTERFACE, "a field");
-    option_state state = option_afar_string(builder->model->pool, base, OPTION_AFAR_INTERFACE,
-                                            &made->interface_name);
+    check_options(builder, base, path, OPTIONS_OF_FIELD,
+                  (uint32_t[]){ OPTION_AFAR_INTERFACE, OPTION_AFAR_CARRIES }, "a field");
     made->option_position = option_position(builder, path, OPTIONS_OF_FIELD, OPTION_AFAR_INTERFACE);
-    if (state == OPTION_BAD)
+    if (option_afar_string(pool, base, OPTION_AFAR_INTERFACE, &made->interface_name) == OPTION_BAD)
         complain(builder->model, builder->file, made->option_position,
                  "(afar.interface) is the full name of a service, a string");
+    made->carries_position = option_position(builder, path, OPTIONS_OF_FIELD, OPTION_AFAR_CARRIES);
+    if (option_afar_string(pool, base, OPTION_AFAR_CARRIES, &made->carries_name) == OPTION_BAD)
+        complain(builder->model, builder->file, made->carries_position,
+                 "(afar.carries) is the full name of a message, a string");
 }
 
 /* A default may hold a zero byte, which protobuf-c's string does not tell. */
@@ -188,7 +196,7 @@ fill_oneof(idl_builder *builder, const message_source *source, const idl_path *p
         made->fields[made->field_count++] = &owner->fields[i];
     }
     check_options(builder, declared->options ? &declared->options->base : NULL, path,
-                  OPTIONS_OF_ONEOF, 0, "a oneof");
+                  OPTIONS_OF_ONEOF, no_options, "a oneof");
     /* One that stands for `optional` has no other field, and is not one in C. */
     if (made->field_count)
         owner->oneof_count++;
@@ -201,12 +209,12 @@ fill_enum(idl_builder *builder, const Google__Protobuf__EnumDescriptorProto *sou
           const idl_path *path)
 {
     check_options(builder, source->options ? &source->options->base : NULL, path, OPTIONS_OF_ENUM,
-                  0, "an enum");
+                  no_options, "an enum");
     for (size_t i = 0; i < source->n_value; i++) {
         idl_path value = path_item(path, 2, i);
         const Google__Protobuf__EnumValueOptions *options = source->value[i]->options;
 
-        check_options(builder, options ? &options->base : NULL, &value, OPTIONS_OF_ENUM, 0,
+        check_options(builder, options ? &options->base : NULL, &value, OPTIONS_OF_ENUM, no_options,
                       "an enum value");
     }
 }
@@ -231,9 +239,12 @@ fill_message(idl_builder *builder, const message_source *source, const idl_path 
 
         fill_oneof(builder, source, &oneof, i, made);
     }
-    check_options(builder, options, path, OPTIONS_OF_MESSAGE, OPTION_AFAR_ERROR, "a message");
+    check_options(builder, options, path, OPTIONS_OF_MESSAGE,
+                  (uint32_t[]){ OPTION_AFAR_ERROR, OPTION_AFAR_CHANNEL }, "a message");
     read_bool_option(builder, options, path, OPTIONS_OF_MESSAGE, OPTION_AFAR_ERROR, "(afar.error)",
                      &made->is_error);
+    read_bool_option(builder, options, path, OPTIONS_OF_MESSAGE, OPTION_AFAR_CHANNEL,
+                     "(afar.channel)", &made->is_channel);
     for (size_t i = 0; i < source->n_nested_type; i++) {
         idl_path nested = path_item(path, 3, i);
 
@@ -267,7 +278,8 @@ read_method_options(idl_builder *builder, const Google__Protobuf__MethodOptions 
         options && options->idempotency_level !=
                        GOOGLE__PROTOBUF__METHOD_OPTIONS__IDEMPOTENCY_LEVEL__IDEMPOTENCY_UNKNOWN;
     made->option_position = option_position(builder, path, OPTIONS_OF_METHOD, OPTION_AFAR_ONEWAY);
-    check_options(builder, base, path, OPTIONS_OF_METHOD, OPTION_AFAR_ONEWAY, "a method");
+    check_options(builder, base, path, OPTIONS_OF_METHOD, (uint32_t[2]){ OPTION_AFAR_ONEWAY },
+                  "a method");
     read_bool_option(builder, base, path, OPTIONS_OF_METHOD, OPTION_AFAR_ONEWAY, "(afar.oneway)",
                      &made->oneway);
 }
@@ -308,7 +320,7 @@ fill_service(idl_builder *builder, const Google__Protobuf__ServiceDescriptorProt
     made->comments = places_comments(builder->places, path);
     made->position = places_name(builder->places, path);
     check_options(builder, source->options ? &source->options->base : NULL, path, OPTIONS_OF_ENUM,
-                  0, "a service");
+                  no_options, "a service");
     made->methods = pool_array(pool, source->n_method, sizeof *made->methods);
     made->method_count = source->n_method;
     for (size_t i = 0; i < source->n_method; i++) {
@@ -327,7 +339,7 @@ fill_file(idl_builder *builder, const Google__Protobuf__FileDescriptorProto *sou
     const idl_path root = { { 0 }, 0 };
 
     check_options(builder, source->options ? &source->options->base : NULL, &root, OPTIONS_OF_FIELD,
-                  0, "a file");
+                  no_options, "a file");
     for (size_t i = 0; i < source->n_message_type; i++) {
         idl_path path = path_item(&root, 4, i);
 

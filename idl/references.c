@@ -1,8 +1,12 @@
 /* Which fields are references and to what, and which messages have some inside.
  *
- * An interface is looked for where a type would be: in the file, in its imports, and in
- * what these import publicly.  The option of a map stands on the map, its reference is
- * the value of an entry; so the entry's value gets what the map says.  One thread. */
+ * An interface, or the message that a channel carries, is looked for where a type would be: in
+ * the file, in its imports, and in what these import publicly.  The option of a map stands on
+ * the map, its reference is the value of an entry; so the entry's value gets what the map says.
+ *
+ * An afar.Sender or afar.Receiver counts as a reference of the message it is in.  By itself it has
+ * none: what its one afar.Ref refers to is known by the field that it is the value of.  One
+ * thread. */
 
 #include "idl/references.h"
 
@@ -19,6 +23,28 @@ service_anywhere(const idl_model *model, const char *full_name)
                 return &file->services[j];
     }
     return NULL;
+}
+
+static const idl_message *
+message_among(const idl_message *messages, size_t count, const char *full_name)
+{
+    const idl_message *found = NULL;
+
+    for (size_t i = 0; i < count && !found; i++)
+        found = strcmp(messages[i].full_name, full_name)
+                    ? message_among(messages[i].messages, messages[i].message_count, full_name)
+                    : &messages[i];
+    return found;
+}
+
+const idl_message *
+message_anywhere(const idl_model *model, const char *full_name)
+{
+    const idl_message *found = NULL;
+
+    for (size_t i = 0; i < model->file_count && !found; i++)
+        found = message_among(model->files[i].messages, model->files[i].message_count, full_name);
+    return found;
 }
 
 /* Whether `from` is that file or hands it on; `seen` has the files that do not. */
@@ -57,6 +83,14 @@ find_interface(const idl_model *model, const idl_file *from, const char *full_na
     return found && is_visible(model, found->file, from) ? found : NULL;
 }
 
+static const idl_message *
+find_carried(const idl_model *model, const idl_file *from, const char *full_name)
+{
+    const idl_message *found = message_anywhere(model, full_name);
+
+    return found && is_visible(model, found->file, from) ? found : NULL;
+}
+
 /* The value of a map's entries; NULL for what is no map. */
 static idl_field *
 value_of_map(const idl_field *field)
@@ -66,32 +100,49 @@ value_of_map(const idl_field *field)
     return entry && entry->is_map_entry && entry->field_count == 2 ? &entry->fields[1] : NULL;
 }
 
+const idl_message *
+type_or_value_type(const idl_field *field)
+{
+    const idl_field *value = value_of_map(field);
+
+    return value ? value->message_type : field->message_type;
+}
+
 bool
 is_reference_field(const idl_field *field)
 {
-    const idl_field *value = value_of_map(field);
-    const idl_message *type = value ? value->message_type : field->message_type;
+    const idl_message *type = type_or_value_type(field);
 
     return type && type->is_reference;
 }
 
+bool
+is_end_field(const idl_field *field)
+{
+    const idl_message *type = type_or_value_type(field);
+
+    return type && type->end;
+}
+
 static void
-find_interfaces(const idl_model *model, idl_message *message)
+find_named(const idl_model *model, idl_message *message)
 {
     for (size_t i = 0; i < message->field_count; i++) {
         idl_field *field = &message->fields[i];
         idl_field *value = value_of_map(field);
 
-        if (!field->interface_name || !is_reference_field(field))
-            continue;
-        field->interface = find_interface(model, message->file, field->interface_name);
-        if (!value)
+        if (field->interface_name && is_reference_field(field))
+            field->interface = find_interface(model, message->file, field->interface_name);
+        if (field->carries_name && is_end_field(field))
+            field->carries = find_carried(model, message->file, field->carries_name);
+        if (!value || (!field->interface && !field->carries))
             continue;
         value->interface = field->interface;
+        value->carries = field->carries;
         value->position = field->position;
     }
     for (size_t i = 0; i < message->message_count; i++)
-        find_interfaces(model, &message->messages[i]);
+        find_named(model, &message->messages[i]);
 }
 
 /* Whether a message has references, by what is known of those it has inside. */
@@ -101,7 +152,7 @@ leads_to_reference(const idl_message *message)
     for (size_t i = 0; i < message->field_count; i++) {
         const idl_message *type = message->fields[i].message_type;
 
-        if (type && (type->is_reference || type->has_references))
+        if (type && (type->is_reference || type->end || type->has_references))
             return true;
     }
     return false;
@@ -117,7 +168,7 @@ mark_messages(idl_message *messages, size_t count)
         idl_message *message = &messages[i];
 
         any |= mark_messages(message->messages, message->message_count);
-        if (message->has_references || !leads_to_reference(message))
+        if (message->has_references || message->end || !leads_to_reference(message))
             continue;
         message->has_references = true;
         any = true;
@@ -132,7 +183,7 @@ find_references(idl_model *model)
         idl_file *file = &model->files[i];
 
         for (size_t j = 0; j < file->message_count; j++)
-            find_interfaces(model, &file->messages[j]);
+            find_named(model, &file->messages[j]);
         while (mark_messages(file->messages, file->message_count))
             ;
     }

@@ -39,9 +39,12 @@
  *     bank_entry_buffered_new(100, &sender, &receiver, &err)
  *     bank_entry_send(sender, &entry, deadline, &err)
  *     bank_entry_post(sender, &entry, deadline, &err)
+ *     bank_entry_flush(sender, deadline, &err)
  *     bank_entry_receive(receiver, deadline, &entry, &err)
  *     bank_entry_sender_open(client, "bank/ledger", deadline, &sender, &err)
  *     bank_entry_sender_share, _finish, _poison, _close, _base, _object; so for receivers
+ *
+ * `_base` makes of a typed end the one that the functions and macros below take.
  *
  * Ends may be used from any thread, by several at once.  Messages that were received are released with
  * afar_message_free. */
@@ -145,6 +148,8 @@ afar_receiver_close(afar_receiver *receiver);
  *     afar.Sender ledger = 1 [(afar.carries) = "bank.Entry"];
  *
  *     request_put_ledger(&request, &room, sender)     puts an end in; it stays yours
+ *     reply_give_ledger(reply, call, sender)          the same for a reply, which outlives the
+ *                                                     handler: it is the reply's from then on
  *     request_take_ledger(&request, &sender, &err)    takes one out, of your own
  *
  * An end on its way in a message counts as an end, and so does one that is exported. */
@@ -175,18 +180,35 @@ typedef struct afar_receiver_room {
     Afar__Ref ref;
 } afar_receiver_room;
 
-/* The untyped halves of the generated functions: makes *room hold the end and returns what goes in
- * the field (NULL for NULL); takes one out: NULL if the field was not set. */
+/* The untyped halves of the generated functions.  Makes *room hold the end and returns what goes in
+ * the field (NULL for NULL).  The room and the end must stay until the message was sent. */
 AFAR_API Afar__Sender *
 afar_sender_put(afar_sender_room *room, afar_sender *sender);
 AFAR_API Afar__Receiver *
 afar_receiver_put(afar_receiver_room *room, afar_receiver *receiver);
+
+/* The same as long as the reply of `call` lives, and closes the end then; also when this fails, which it
+ * does when memory is out: RESOURCE_EXHAUSTED, and the call's error says so. */
+AFAR_API AFAR_MUST_USE afar_code
+afar_sender_give(afar_call *call, afar_sender *sender, Afar__Sender **ret_field);
+AFAR_API AFAR_MUST_USE afar_code
+afar_receiver_give(afar_call *call, afar_receiver *receiver, Afar__Receiver **ret_field);
+
+/* Takes one out: NULL if the field was not set. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_sender_take(const Afar__Sender *field, const afar_channel_type *type,
                  afar_sender **ret_sender, afar_error *err);
 AFAR_API AFAR_MUST_USE afar_code
 afar_receiver_take(const Afar__Receiver *field, const afar_channel_type *type,
                    afar_receiver **ret_receiver, afar_error *err);
+
+/* ---- for generated code ----
+ *
+ * The method of each kind of end, the same for all types, and the file it is from. */
+
+AFAR_API extern const afar_method afar_sender_methods[1];
+AFAR_API extern const afar_method afar_receiver_methods[1];
+AFAR_API extern const afar_file afar_file_afar_channel_proto;
 
 AFAR_END
 

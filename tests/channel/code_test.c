@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "afar/channel.pb-c.h"
+#include <afar/channel.pb-c.h>
+
 #include "check.h"
 #include "runtime/channel/code.h"
 #include "tests/runtime/random.h"
@@ -12,8 +13,8 @@
 #define ROUNDS 2000
 #define MUTATIONS 300
 
-typedef Afar__Channel__V1__ToHome to_home;
-typedef Afar__Channel__V1__ToEnd to_end;
+typedef Afar__Channels__V1__ToHome to_home;
+typedef Afar__Channels__V1__ToEnd to_end;
 
 struct bytes {
     uint8_t *data;
@@ -99,31 +100,31 @@ flat_bytes(struct flat flat, const void *bytes, size_t length)
 }
 
 static struct flat
-flat_act(const Afar__Channel__V1__Act *act)
+flat_act(const Afar__Channels__V1__Act *act)
 {
     struct flat flat = { .kind = act->kind_case };
 
     switch (act->kind_case) {
-    case AFAR__CHANNEL__V1__ACT__KIND_HELLO:
+    case AFAR__CHANNELS__V1__ACT__KIND_HELLO:
         flat.numbers[0] = act->hello->version;
         return flat_bytes(flat, act->hello->carries, strlen(act->hello->carries));
-    case AFAR__CHANNEL__V1__ACT__KIND_OFFER:
+    case AFAR__CHANNELS__V1__ACT__KIND_OFFER:
         flat.numbers[0] = act->offer->select;
         flat.numbers[1] = (uint64_t)act->offer->tell;
         return flat_bytes(flat, act->offer->payload.data, act->offer->payload.len);
-    case AFAR__CHANNEL__V1__ACT__KIND_WITHDRAW:
+    case AFAR__CHANNELS__V1__ACT__KIND_WITHDRAW:
         flat.numbers[0] = act->withdraw->offer;
         break;
-    case AFAR__CHANNEL__V1__ACT__KIND_GRANT:
+    case AFAR__CHANNELS__V1__ACT__KIND_GRANT:
         flat.numbers[0] = act->grant->claim;
         return flat_bytes(flat, act->grant->payload.data, act->grant->payload.len);
-    case AFAR__CHANNEL__V1__ACT__KIND_DENY:
+    case AFAR__CHANNELS__V1__ACT__KIND_DENY:
         flat.numbers[0] = act->deny->claim;
         break;
-    case AFAR__CHANNEL__V1__ACT__KIND_ACK:
+    case AFAR__CHANNELS__V1__ACT__KIND_ACK:
         flat.numbers[0] = act->ack->count;
         break;
-    case AFAR__CHANNEL__V1__ACT__KIND_POISON:
+    case AFAR__CHANNELS__V1__ACT__KIND_POISON:
         return flat_bytes(flat, act->poison->reason, strlen(act->poison->reason));
     default:
         break;
@@ -132,40 +133,40 @@ flat_act(const Afar__Channel__V1__Act *act)
 }
 
 static struct flat
-flat_word(const Afar__Channel__V1__Word *word)
+flat_word(const Afar__Channels__V1__Word *word)
 {
     struct flat flat = { .kind = word->kind_case };
 
     switch (word->kind_case) {
-    case AFAR__CHANNEL__V1__WORD__KIND_WELCOME:
+    case AFAR__CHANNELS__V1__WORD__KIND_WELCOME:
         flat.numbers[0] = word->welcome->offers;
         flat.numbers[1] = word->welcome->window_bytes;
         flat.numbers[2] = (uint64_t)word->welcome->buffered;
         break;
-    case AFAR__CHANNEL__V1__WORD__KIND_TAKEN:
+    case AFAR__CHANNELS__V1__WORD__KIND_TAKEN:
         flat.numbers[0] = word->taken->offer;
         flat.numbers[1] = word->taken->count;
         break;
-    case AFAR__CHANNEL__V1__WORD__KIND_MESSAGE:
+    case AFAR__CHANNELS__V1__WORD__KIND_MESSAGE:
         flat.numbers[0] = word->message->offer;
         flat.numbers[1] = (uint64_t)word->message->ack;
         return flat_bytes(flat, word->message->payload.data, word->message->payload.len);
-    case AFAR__CHANNEL__V1__WORD__KIND_WAITING:
+    case AFAR__CHANNELS__V1__WORD__KIND_WAITING:
         flat.numbers[0] = word->waiting->offer;
         break;
-    case AFAR__CHANNEL__V1__WORD__KIND_CLAIM:
+    case AFAR__CHANNELS__V1__WORD__KIND_CLAIM:
         flat.numbers[0] = word->claim->offer;
         break;
-    case AFAR__CHANNEL__V1__WORD__KIND_RELEASE:
+    case AFAR__CHANNELS__V1__WORD__KIND_RELEASE:
         flat.numbers[0] = word->release->claim;
         break;
-    case AFAR__CHANNEL__V1__WORD__KIND_WITHDRAWN:
+    case AFAR__CHANNELS__V1__WORD__KIND_WITHDRAWN:
         flat.numbers[0] = word->withdrawn->offer;
         break;
-    case AFAR__CHANNEL__V1__WORD__KIND_UNKNOWN:
+    case AFAR__CHANNELS__V1__WORD__KIND_UNKNOWN:
         flat.numbers[0] = word->unknown->offer;
         break;
-    case AFAR__CHANNEL__V1__WORD__KIND_ENDED:
+    case AFAR__CHANNELS__V1__WORD__KIND_ENDED:
         flat.numbers[0] = word->ended->code;
         return flat_bytes(flat, word->ended->text, strlen(word->ended->text));
     default:
@@ -246,8 +247,8 @@ static bool
 agrees(bool words, struct bytes bytes)
 {
     to_home *home =
-        words ? NULL : afar__channel__v1__to_home__unpack(NULL, bytes.length, bytes.data);
-    to_end *end = words ? afar__channel__v1__to_end__unpack(NULL, bytes.length, bytes.data) : NULL;
+        words ? NULL : afar__channels__v1__to_home__unpack(NULL, bytes.length, bytes.data);
+    to_end *end = words ? afar__channels__v1__to_end__unpack(NULL, bytes.length, bytes.data) : NULL;
     afar_error err = AFAR_ERROR_INIT;
     afar__channel_reader reader;
     afar__channel_said said;
@@ -273,9 +274,9 @@ agrees(bool words, struct bytes bytes)
     }
     afar_error_clear(&err);
     if (home)
-        afar__channel__v1__to_home__free_unpacked(home, NULL);
+        afar__channels__v1__to_home__free_unpacked(home, NULL);
     if (end)
-        afar__channel__v1__to_end__free_unpacked(end, NULL);
+        afar__channels__v1__to_end__free_unpacked(end, NULL);
     return code == AFAR_ENDED;
 }
 
@@ -332,19 +333,19 @@ check_round(struct random *random, bool words, size_t most)
     CHECK_INT(said.step.bytes, said.payload.length);
     CHECK_INT(afar__channel_read(&reader, &said, &err), AFAR_ENDED);
     if (words) {
-        to_end *read = afar__channel__v1__to_end__unpack(NULL, buffer.length, buffer.data);
+        to_end *read = afar__channels__v1__to_end__unpack(NULL, buffer.length, buffer.data);
 
         CHECK(read && read->n_words == 1);
         check_flat(flat_word(read->words[0]), flat);
         theirs = packed(&read->base);
-        afar__channel__v1__to_end__free_unpacked(read, NULL);
+        afar__channels__v1__to_end__free_unpacked(read, NULL);
     } else {
-        to_home *read = afar__channel__v1__to_home__unpack(NULL, buffer.length, buffer.data);
+        to_home *read = afar__channels__v1__to_home__unpack(NULL, buffer.length, buffer.data);
 
         CHECK(read && read->n_acts == 1);
         check_flat(flat_act(read->acts[0]), flat);
         theirs = packed(&read->base);
-        afar__channel__v1__to_home__free_unpacked(read, NULL);
+        afar__channels__v1__to_home__free_unpacked(read, NULL);
     }
     CHECK_INT(theirs.length, buffer.length);
     CHECK(memcmp(theirs.data, buffer.data, buffer.length) == 0);
@@ -553,16 +554,16 @@ TEST(what_is_not_in_the_protocol_is_refused)
 static void
 check_poison(size_t length, bool good)
 {
-    Afar__Channel__V1__Poison poison = AFAR__CHANNEL__V1__POISON__INIT;
-    Afar__Channel__V1__Act act = AFAR__CHANNEL__V1__ACT__INIT, *acts[] = { &act };
-    to_home home = AFAR__CHANNEL__V1__TO_HOME__INIT;
+    Afar__Channels__V1__Poison poison = AFAR__CHANNELS__V1__POISON__INIT;
+    Afar__Channels__V1__Act act = AFAR__CHANNELS__V1__ACT__INIT, *acts[] = { &act };
+    to_home home = AFAR__CHANNELS__V1__TO_HOME__INIT;
     char reason[1100];
     struct bytes bytes;
 
     memset(reason, 'r', sizeof reason);
     reason[length] = '\0';
     poison.reason = reason;
-    act.kind_case = AFAR__CHANNEL__V1__ACT__KIND_POISON;
+    act.kind_case = AFAR__CHANNELS__V1__ACT__KIND_POISON;
     act.poison = &poison;
     home.n_acts = 1;
     home.acts = acts;
@@ -637,8 +638,8 @@ TEST(random_messages_of_protobuf_are_read_the_same_or_refused)
     for (int i = 0; i < 20000; i++) {
         bool words = i % 2;
         ProtobufCMessage *message = random_message(&random,
-                                                   words ? &afar__channel__v1__to_end__descriptor
-                                                         : &afar__channel__v1__to_home__descriptor,
+                                                   words ? &afar__channels__v1__to_end__descriptor
+                                                         : &afar__channels__v1__to_home__descriptor,
                                                    4, arena);
         struct bytes bytes = packed(message);
 

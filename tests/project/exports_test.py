@@ -13,12 +13,13 @@ LIBRARIES = {"runtime": "libafar.so", "client": "libafar-client.so",
              "server": "libafar-server.so"}
 
 # Interfaces of our own that libafar comes with: the headers that the compiler wrote.
-OWN = ("names", "node", "ref")
-OWN_NAME = re.compile(r"afar_(names|node)_v1_|afar__(names|node)__v1__|afar__ref__|"
-                      r"afar_file_afar_(names|node|ref)_proto")
+OWN = ("names", "node", "ref", "channel")
+OWN_NAME = re.compile(r"afar_(names|node|channels)_v1_|afar__(names|node|channels)__v1__|"
+                      r"afar__(ref|sender|receiver)__|"
+                      r"afar_file_afar_(names|node|ref|channel)_proto")
 
-# A comment, or a declaration of a function with AFAR_API.
-ITEM = re.compile(r"/\*.*?\*/|^AFAR_API\b[^;{]*?\b(afar_\w+)\([^;{]*;", re.DOTALL | re.MULTILINE)
+# A comment, or a declaration of a function or a table with AFAR_API.
+ITEM = re.compile(r"/\*.*?\*/|^AFAR_API\b[^;{]*?\b(afar_\w+)[(\[][^;{]*;", re.DOTALL | re.MULTILINE)
 
 
 def output_of(*command):
@@ -38,7 +39,7 @@ def exported(part):
 
 
 def declarations(text):
-    """(name, has a comment) of each function.  A comment also stands for the
+    """(name, has a comment) of each function and table.  A comment also stands for the
     declaration after the one below it: they are a pair."""
     covers = 0
     end = 0
