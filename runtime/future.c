@@ -44,6 +44,7 @@ afar__future_init(afar_future *future, const afar__future_ops *ops, const afar_m
     future->taken = false;
     future->closed = false;
     future->waiters.first = NULL;
+    future->watches = NULL;
     future->callback = AFAR__CALLBACK_NONE;
 }
 
@@ -107,12 +108,40 @@ afar__future_fulfil(afar_future *future)
     pthread_mutex_lock(&future->lock);
     atomic_store_explicit(&future->done, true, memory_order_release);
     afar__waiters_wake(&future->waiters);
+    for (afar__future_watch *watch = future->watches; watch; watch = watch->next)
+        watch->fn(watch);
     if (future->callback == AFAR__CALLBACK_SET && !future->closed)
         queue_callback_locked(future);
     pthread_mutex_unlock(&future->lock);
     if (future->background)
         afar__engine_background_end();
     afar__future_unref(future);
+}
+
+/* ---- watching ---- */
+
+void
+afar__future_watch_it(afar_future *future, afar__future_watch *watch)
+{
+    pthread_mutex_lock(&future->lock);
+    watch->next = future->watches;
+    watch->link = &future->watches;
+    if (watch->next)
+        watch->next->link = &watch->next;
+    future->watches = watch;
+    if (atomic_load(&future->done))
+        watch->fn(watch);
+    pthread_mutex_unlock(&future->lock);
+}
+
+void
+afar__future_unwatch(afar_future *future, afar__future_watch *watch)
+{
+    pthread_mutex_lock(&future->lock);
+    *watch->link = watch->next;
+    if (watch->next)
+        watch->next->link = watch->link;
+    pthread_mutex_unlock(&future->lock);
 }
 
 /* ---- waiting ---- */

@@ -31,6 +31,13 @@ typedef enum afar__callback_state {
     AFAR__CALLBACK_OVER
 } afar__callback_state;
 
+/* Somebody who wants to hear that it is done, without waiting. */
+typedef struct afar__future_watch afar__future_watch;
+struct afar__future_watch {
+    void (*fn)(afar__future_watch *watch); /* once, under the future's lock */
+    afar__future_watch *next, **link;      /* NULL: not in the list */
+};
+
 struct afar_future {
     const afar__future_ops *ops;
     const afar_method *method;
@@ -41,6 +48,7 @@ struct afar_future {
     bool taken;
     bool closed;
     afar__waiters waiters;
+    afar__future_watch *watches;
     afar__callback_state callback;
     afar_future_fn fn;
     void *arg;
@@ -61,6 +69,14 @@ void
 afar__future_ref(afar_future *future);
 void
 afar__future_unref(afar_future *future);
+
+/* Calls `fn` when it is done, from inside this if it is so already. */
+void
+afar__future_watch_it(afar_future *future, afar__future_watch *watch);
+
+/* When this returns, `fn` does not run and never will. */
+void
+afar__future_unwatch(afar_future *future, afar__future_watch *watch);
 
 /* Nothing was started: forgets a future that nobody has seen. */
 void

@@ -28,6 +28,7 @@ struct afar__host {
     bool takes_raw;
     void *self;
     void (*finalizer)(void *self);
+    void (*lost)(void *self); /* or NULL */
     afar__turns turns;
     afar__loop_entry loop; /* its place among the local objects */
     afar__grace grace;
@@ -193,7 +194,17 @@ free_host(afar_object *object)
 void
 afar__host_lost(afar_object *object, const afar_node *node)
 {
-    afar__grace_begin(&afar__host_of(object)->grace, node);
+    afar__host *host = afar__host_of(object);
+
+    if (host->lost)
+        host->lost(host->self);
+    afar__grace_begin(&host->grace, node);
+}
+
+void
+afar__host_when_lost(afar_object *object, void (*lost)(void *self))
+{
+    afar__host_of(object)->lost = lost;
 }
 
 /* ---- calls from this process ---- */

@@ -34,6 +34,10 @@ afar__host_take_raw(afar_object *object);
 bool
 afar__host_takes_raw(const afar__host *host);
 
+/* Has `lost` called, under no lock, each time when a session breaks that held references to it. */
+void
+afar__host_when_lost(afar_object *object, void (*lost)(void *self));
+
 /* What `serve` is given, if the object was made so with that function; else NULL. */
 void *
 afar__host_self(afar_object *object, afar_code (*serve)(void *self, afar_call *call));

@@ -271,6 +271,14 @@ serve(void *self, afar_call *call)
     return call->method->kind == AFAR_UNARY ? serve_unary(relay, call) : serve_stream(relay, call);
 }
 
+afar_code
+afar__relay_pass(afar_object *far, afar_call *call)
+{
+    struct relay relay = { far };
+
+    return serve(&relay, call);
+}
+
 static void
 finalize(void *self)
 {

@@ -1,0 +1,341 @@
+/* Acts and words on their way to another process.
+ *
+ * They gather in segments, each of which becomes one message of the stream.  One thread at a time sends,
+ * without the lock; so their order is kept, and a stream is not closed under it.  While the connection
+ * writes they go on gathering: it calls back when it has written.
+ *
+ * Messages with references go in segments of their own, since references are those of a whole item. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/channel/live.h"
+
+#define SEGMENT_BYTES (64u * 1024)
+#define MANY_SEGMENTS 8 /* then those are held up whose answers they are */
+
+struct afar__segment {
+    struct afar__segment *next;
+    afar__channel_buffer buffer;
+    afar__packed packed; /* its references, if it has any */
+    bool has_refs;
+};
+
+void
+afar__wire_init(afar__wire *wire, const afar__wire_ops *ops, const afar_channel_type *type)
+{
+    *wire = (afar__wire){ .ops = ops, .type = type };
+}
+
+static void
+free_segment(struct afar__segment *segment)
+{
+    if (!segment)
+        return;
+    if (segment->has_refs)
+        afar__packed_clear(&segment->packed);
+    afar__channel_buffer_free(&segment->buffer);
+    free(segment);
+}
+
+static void
+drop_segments(struct afar__segment *segment)
+{
+    while (segment) {
+        struct afar__segment *next = segment->next;
+
+        free_segment(segment);
+        segment = next;
+    }
+}
+
+void
+afar__wire_clear(afar__wire *wire)
+{
+    drop_segments(wire->first);
+    drop_segments(wire->dropped);
+    free_segment(wire->spare);
+    wire->first = wire->last = wire->spare = wire->dropped = NULL;
+}
+
+/* ---- writing ---- */
+
+static struct afar__segment *
+add_segment_locked(afar__wire *wire)
+{
+    struct afar__segment *segment = wire->spare;
+
+    wire->spare = NULL;
+    if (!segment)
+        segment = calloc(1, sizeof *segment);
+    if (!segment)
+        return NULL;
+    if (wire->last)
+        wire->last->next = segment;
+    else
+        wire->first = segment;
+    wire->last = segment;
+    wire->segments++;
+    return segment;
+}
+
+static struct afar__segment *
+segment_locked(afar__wire *wire)
+{
+    struct afar__segment *last = wire->last;
+
+    if (last && !last->has_refs && last->buffer.length < SEGMENT_BYTES)
+        return last;
+    return add_segment_locked(wire);
+}
+
+static void
+written_locked(afar__wire *wire, bool well)
+{
+    if (!well)
+        wire->failed = true;
+    if (!wire->waiting || wire->failed)
+        afar__channels_due_locked(wire);
+}
+
+void
+afar__wire_hello_locked(afar__wire *wire)
+{
+    afar__channel_hello hello = { .version = AFAR__CHANNEL_VERSION,
+                                  .carries = wire->type->message->name };
+    struct afar__segment *segment = segment_locked(wire);
+
+    memcpy(hello.process, afar__channels_board()->process, sizeof hello.process);
+    written_locked(wire, segment && afar__channel_add_hello(&segment->buffer, &hello));
+}
+
+void
+afar__wire_welcome_locked(afar__wire *wire, bool buffered)
+{
+    afar__channel_welcome welcome = { AFAR__CHANNEL_OFFERS, AFAR__CHANNEL_WINDOW, buffered };
+    struct afar__segment *segment = segment_locked(wire);
+
+    written_locked(wire, segment && afar__channel_add_welcome(&segment->buffer, &welcome));
+}
+
+/* A message with references: packed now, since what it refers to is numbered as it is packed. */
+static bool
+write_message_locked(afar__wire *wire, afar__step *step)
+{
+    struct afar__segment *segment = add_segment_locked(wire);
+    afar__channel_span payload;
+
+    if (!segment)
+        return false;
+    afar__packed_init(&segment->packed);
+    segment->has_refs = true;
+    if (afar__packed_fill(&segment->packed, step->parcel->message, wire->type->refs, NULL))
+        return false;
+    payload = (afar__channel_span){ segment->packed.data, segment->packed.length };
+    return afar__channel_add(&segment->buffer, step, payload);
+}
+
+void
+afar__wire_step_locked(afar__wire *wire, afar__step *step)
+{
+    afar__parcel *parcel = step->parcel;
+    struct afar__segment *segment;
+    bool well = true;
+
+    if (wire->finished) {
+        afar__parcel_drop_locked(parcel);
+        return;
+    }
+    if (parcel && parcel->message) {
+        well = write_message_locked(wire, step);
+    } else {
+        afar__channel_span payload = { NULL, 0 };
+
+        if (parcel)
+            payload = (afar__channel_span){ parcel->data, parcel->length };
+        segment = segment_locked(wire);
+        well = segment && afar__channel_add(&segment->buffer, step, payload);
+    }
+    afar__parcel_drop_locked(parcel);
+    written_locked(wire, well);
+}
+
+void
+afar__wire_finish_locked(afar__wire *wire)
+{
+    wire->finish = true;
+    if (!wire->waiting)
+        afar__channels_due_locked(wire);
+}
+
+/* ---- sending ---- */
+
+void
+afar__wire_open_locked(afar__wire *wire, afar__raw *raw)
+{
+    wire->raw = raw;
+    wire->finish = wire->finished = wire->failed = wire->waiting = false;
+    afar__channels_due_locked(wire);
+}
+
+void
+afar__wire_shut_locked(afar__wire *wire)
+{
+    if (wire->last) {
+        wire->last->next = wire->dropped;
+        wire->dropped = wire->first;
+        wire->first = wire->last = NULL;
+        wire->segments = 0;
+    }
+    wire->finish = false;
+    if (!wire->raw && !wire->dropped)
+        return;
+    if (wire->raw)
+        wire->shut = wire->raw;
+    wire->raw = NULL;
+    afar__channels_due_locked(wire);
+}
+
+static struct afar__segment *
+take_locked(afar__wire *wire)
+{
+    struct afar__segment *segment = wire->first;
+
+    if (segment) {
+        wire->first = segment->next;
+        if (!wire->first)
+            wire->last = NULL;
+        segment->next = NULL;
+        wire->segments--;
+    }
+    return segment;
+}
+
+static void
+keep_locked(afar__wire *wire, struct afar__segment *segment)
+{
+    if (wire->spare || segment->buffer.room > 4 * SEGMENT_BYTES) {
+        free_segment(segment);
+        return;
+    }
+    afar__channel_buffer_clear(&segment->buffer);
+    wire->spare = segment;
+}
+
+static void
+released(void *arg)
+{
+    afar__wire *wire = arg;
+
+    wire->ops->unref(wire);
+}
+
+/* Whether the connection writes nothing else, and the peer takes more; if not, `idle` or `writable` comes,
+ * perhaps before this returns: then `waiting` is false again. */
+static bool
+may_send_locked(afar__wire *wire)
+{
+    afar__raw *raw = wire->raw;
+    bool idle;
+
+    wire->waiting = true;
+    afar__channels_let_go();
+    idle = afar__raw_idle(raw) && !afar__raw_stalled(raw);
+    afar__channels_lock();
+    if (idle)
+        wire->waiting = false;
+    return idle && wire->raw == raw;
+}
+
+/* Sends one segment, or the end.  The lock is let go meanwhile. */
+static void
+send_one_locked(afar__wire *wire)
+{
+    afar__raw *raw = wire->raw;
+    struct afar__segment *segment = take_locked(wire);
+    afar_error err = AFAR_ERROR_INIT;
+    afar_code code = AFAR_OK;
+
+    if (!segment)
+        wire->finished = true;
+    afar__channels_let_go();
+    if (!segment)
+        afar__raw_finish(raw, NULL);
+    else
+        code = afar__raw_send(raw, segment->buffer.data, segment->buffer.length,
+                              segment->has_refs ? &segment->packed.refs : NULL, &err);
+    if (code)
+        wire->ops->failed(wire, &err);
+    afar_error_clear(&err);
+    if (segment && segment->has_refs) {
+        free_segment(segment);
+        segment = NULL;
+    }
+    afar__channels_lock();
+    if (segment)
+        keep_locked(wire, segment);
+}
+
+static bool
+has_work_locked(const afar__wire *wire)
+{
+    return wire->raw && (wire->first || (wire->finish && !wire->finished));
+}
+
+/* Whoever finds it flushed by another thread has that one look again. */
+static void
+flush_locked(afar__wire *wire)
+{
+    wire->again = true;
+    if (wire->flushing)
+        return;
+    wire->flushing = true;
+    while (wire->again) {
+        wire->again = false;
+        while (has_work_locked(wire) && may_send_locked(wire))
+            send_one_locked(wire);
+    }
+    wire->flushing = false;
+    if (wire->ops->stall_locked && wire->stalled != (wire->segments >= MANY_SEGMENTS)) {
+        wire->stalled = !wire->stalled;
+        wire->ops->stall_locked(wire, wire->stalled);
+    }
+}
+
+void
+afar__wire_flush(afar__wire *wire, bool listed)
+{
+    static const afar_error no_memory = { .code = AFAR_RESOURCE_EXHAUSTED,
+                                          .message = "no memory for what is to be sent" };
+    struct afar__segment *dropped;
+    afar__raw *shut = NULL;
+    bool failed;
+
+    afar__channels_lock();
+    if (listed)
+        wire->due = false;
+    flush_locked(wire);
+    if (!wire->flushing) {
+        shut = wire->shut;
+        wire->shut = NULL;
+    }
+    failed = wire->failed && wire->raw;
+    wire->failed = false;
+    dropped = wire->dropped;
+    wire->dropped = NULL;
+    afar__channels_let_go();
+    drop_segments(dropped);
+    if (failed)
+        wire->ops->failed(wire, &no_memory);
+    if (shut)
+        afar__raw_close(shut, released);
+}
+
+void
+afar__wire_idle(afar__wire *wire)
+{
+    afar__channels_lock();
+    wire->waiting = false;
+    afar__channels_let_go();
+    afar__wire_flush(wire, false);
+}
