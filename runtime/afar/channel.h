@@ -22,6 +22,8 @@
  *                             way to it was lost; or the home was
  *     AFAR_UNKNOWN            a send only: the link broke at the moment when the message was handed
  *                             over; one receiver may have it, or none
+ *     any other code          not sent, nothing received: the home cannot be reached, or refuses
+ *                             (UNAVAILABLE, NOT_FOUND, INVALID_ARGUMENT for another type ...)
  *
  * So:  (a) OK is never false.  (b) A message is received at most once.  (c) Anything else but
  * UNKNOWN says that it was not received.  (d) A select does one of its cases, whatever fails.

@@ -78,9 +78,11 @@ AFAR_API AFAR_MUST_USE afar_code
 afar_selector_select(afar_selector *selector, afar_deadline deadline,
                      size_t *ret_case, afar_error *err);
 
+/* From now on the case is looked at, or not. */
 AFAR_API void
 afar_selector_switch(afar_selector *selector, size_t index, bool on);
 
+/* Withdraws what is offered still; NULL is allowed. */
 AFAR_API void
 afar_selector_close(afar_selector *selector);
 

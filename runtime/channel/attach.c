@@ -32,27 +32,19 @@ unref_end(afar__wire *wire)
 
 /* ---- losing it ---- */
 
-/* What a failed call means to those who wait: why it cannot be used, or that it was lost. */
+/* What a failed call means to those who wait: that the home was lost; or, if it never answered, why not. */
 static afar_code
-code_of(const afar_error *err)
+code_of(const afar__end *end, const afar_error *err)
 {
-    switch (err->code) {
-    case AFAR_INVALID_ARGUMENT:
-    case AFAR_NOT_FOUND:
-    case AFAR_PERMISSION_DENIED:
-    case AFAR_RESOURCE_EXHAUSTED:
-    case AFAR_UNIMPLEMENTED:
-    case AFAR_UNAUTHENTICATED:
-        return err->code;
-    default:
+    if (end->welcomed || err->code == AFAR_ENDED || err->code == AFAR_CANCELLED)
         return AFAR_LOST;
-    }
+    return err->outcome == AFAR_OUTCOME_UNKNOWN ? AFAR_LOST : err->code;
 }
 
 static void
 lose_locked(afar__end *end, const afar_error *err)
 {
-    afar__proxy_lost(end->proxy, code_of(err), err->message);
+    afar__proxy_lost(end->proxy, code_of(end, err), err->message);
     end->attached = end->welcomed = false;
     afar__wire_shut_locked(&end->wire);
     afar__waiters_wake(&end->waiters);
@@ -206,7 +198,8 @@ afar__end_bind(afar__end *end)
 static bool
 begin_locked(afar__end *end)
 {
-    afar_code state = afar__proxy_state(end->proxy, NULL);
+    const char *text;
+    afar_code state = afar__proxy_state(end->proxy, &text);
 
     if (end->attached || end->closed || state == AFAR_ENDED || state == AFAR_POISONED)
         return false;

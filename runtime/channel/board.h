@@ -229,8 +229,9 @@ afar__proxy_limits(afar__proxy *proxy, uint32_t offers, uint32_t window_bytes);
 AFAR_MUST_USE afar_code
 afar__proxy_word(afar__proxy *proxy, afar__step *step, afar_error *err);
 
-/* The call broke, or could not be made: guards get `code` and the text (LOST when it is a loss), those
- * in doubt UNKNOWN.  If it ended by ENDED, nothing changes. */
+/* The call broke: with LOST those in doubt get UNKNOWN.  Any other code says that the home never took part,
+ * as it could not be reached or refused: nothing has happened.  Guards get the code and the text.  If it ended
+ * by ENDED, nothing changes. */
 void
 afar__proxy_lost(afar__proxy *proxy, afar_code code, const char *text);
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "runtime/channel/live.h"
+#include "runtime/fail.h"
 #include "runtime/far/relay.h"
 #include "runtime/host.h"
 
@@ -463,6 +464,7 @@ make_object(afar__channel *channel, afar__direction direction, afar_object **ret
         free(port);
         return code;
     }
+    afar__host_take_raw(port->object);
     afar__host_when_lost(port->object, lost);
     afar__channels_lock();
     afar__channel_enter_locked(channel, direction);

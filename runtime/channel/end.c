@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/call.h"
 #include "runtime/channel/live.h"
 #include "runtime/clock.h"
 #include "runtime/misuse.h"
@@ -581,6 +582,52 @@ afar_receiver_put(afar_receiver_room *room, afar_receiver *receiver)
     afar__receiver__init(&room->end);
     room->end.end = afar_ref_put(&room->ref, afar_receiver_object(receiver));
     return &room->end;
+}
+
+static void
+close_sender(void *sender)
+{
+    afar_sender_close(sender);
+}
+
+static void
+close_receiver(void *receiver)
+{
+    afar_receiver_close(receiver);
+}
+
+/* Room that lives as long as the reply, and so does the end. */
+static afar_code
+give(afar_call *call, void *end, void (*close)(void *end), size_t size, void **ret_room)
+{
+    *ret_room = afar_call_alloc(call, size);
+    if (*ret_room && afar__arena_at_end(call->arena, close, end))
+        return AFAR_OK;
+    close(end);
+    return afar_call_fail(call, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for an end of a channel",
+                          call->method->path);
+}
+
+afar_code
+afar_sender_give(afar_call *call, afar_sender *sender, Afar__Sender **ret_field)
+{
+    void *room = NULL;
+    afar_code code = give(call, sender, close_sender, sizeof(afar_sender_room), &room);
+
+    if (!code)
+        *ret_field = afar_sender_put(room, sender);
+    return code;
+}
+
+afar_code
+afar_receiver_give(afar_call *call, afar_receiver *receiver, Afar__Receiver **ret_field)
+{
+    void *room = NULL;
+    afar_code code = give(call, receiver, close_receiver, sizeof(afar_receiver_room), &room);
+
+    if (!code)
+        *ret_field = afar_receiver_put(room, receiver);
+    return code;
 }
 
 afar_code

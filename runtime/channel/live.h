@@ -220,8 +220,8 @@ struct afar__end {
 
     /* guarded by the lock of the channels */
     afar__wire wire;
-    bool attached;         /* a stream is there, or being opened */
-    bool broken;           /* it ended before `open` had returned */
+    bool attached; /* a stream is there, or being opened */
+    bool broken;   /* it ended before `open` had returned */
     bool welcomed;
     bool finished;         /* nothing more is sent */
     bool closed;           /* the user has let go */

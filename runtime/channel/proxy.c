@@ -129,7 +129,7 @@ afar__proxy_lost(afar__proxy *proxy, afar_code code, const char *text)
     proxy->code = code;
     free(proxy->text);
     proxy->text = text ? strdup(text) : NULL;
-    afar__proxy_over(proxy, true);
+    afar__proxy_over(proxy, code == AFAR_LOST);
     afar__board_work(proxy->board);
 }
 

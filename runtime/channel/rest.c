@@ -137,24 +137,24 @@ wait_locked(afar__rest *rest, int64_t deadline, bool *ret_refused)
     return woken;
 }
 
-/* Until it is done, or stopped. */
+/* Until it is done, or stopped: which may need an answer of a home elsewhere. */
 static afar_code
 finish_round_locked(afar__rest *rest, int64_t deadline, bool *ret_late, afar_error *err)
 {
-    bool refused = false, stopped = false;
+    bool refused = false, late = false, stopped = false;
 
     afar__host_wait(afar_call_current());
-    while (!is_done(rest)) {
-        if (wait_locked(rest, stopped ? AFAR__NEVER : deadline, &refused) || is_done(rest))
+    while (!stopped && !is_done(rest)) {
+        if (wait_locked(rest, late ? AFAR__NEVER : deadline, &refused) || is_done(rest))
             break;
-        if (!stopped && afar__select_stop(&rest->select))
-            break;
-        if (stopped && refused)
+        if (!late)
+            stopped = afar__select_stop(&rest->select);
+        else
             sched_yield();
-        stopped = true;
+        late = true;
     }
     afar__host_go_on(afar_call_current());
-    *ret_late = !is_done(rest) && !rest->select.happened;
+    *ret_late = late && !rest->select.happened;
     if (refused && *ret_late)
         return afar__wait_refused(err);
     return AFAR_OK;

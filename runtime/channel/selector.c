@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <afar/select.h>
+
 #include "runtime/channel/live.h"
 #include "runtime/clock.h"
 #include "runtime/future.h"

@@ -528,6 +528,7 @@ afar__connection_close(afar__connection *connection, int64_t deadline)
         connection->limit = least(connection->limit, deadline);
         set_timer_locked(connection, connection->limit);
         afar__session_close(connection->session);
+        afar__served_raws_cancel_locked(connection);
         if (!connection->opened)
             afar__session_broken(connection->session, "closed before it was open");
         afar__questions_send_locked(connection);

@@ -103,6 +103,11 @@ afar__questions_expire_locked(afar__connection *connection, int64_t now);
 int64_t
 afar__served_expire_locked(afar__connection *connection, int64_t now);
 
+/* Gives up those calls that last until somebody ends them: nobody waits for that when a connection
+ * closes in order. */
+void
+afar__served_raws_cancel_locked(afar__connection *connection);
+
 /* What the core tells of them; without the lock, by the thread that pumps. */
 void
 afar__question_event(afar__connection *connection, const afar__session_event *event);

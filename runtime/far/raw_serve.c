@@ -88,7 +88,7 @@ caller_gone(afar_call *call, void *arg)
     (void)arg;
     if (!raw)
         return;
-    give_up((struct theirs *)raw, "the caller has gone");
+    give_up((struct theirs *)raw, "the call was given up");
     afar__raw_unref(raw);
 }
 

@@ -654,6 +654,14 @@ afar__served_event(afar__connection *connection, const afar__session_event *even
         afar__call_unref(&served->base);
 }
 
+void
+afar__served_raws_cancel_locked(afar__connection *connection)
+{
+    for (afar__served *served = connection->served; served; served = served->next)
+        if (served->raw)
+            afar__call_cancel(&served->base);
+}
+
 int64_t
 afar__served_expire_locked(afar__connection *connection, int64_t now)
 {

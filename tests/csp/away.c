@@ -28,8 +28,8 @@ away_open(struct away *away, const char *place, unsigned capacity)
         snprintf(path, sizeof path, "unix:/tmp/afar-csp-%d.sock", (int)getpid());
     away->home = make_channel(capacity);
     CHECK_OK(afar_server_open(NULL, path, NULL, &away->server, &err));
-    CHECK_OK(afar_server_export(away->server, "send", csp_item_sender_object(away->home.sender),
-                                &err));
+    CHECK_OK(
+        afar_server_export(away->server, "send", csp_item_sender_object(away->home.sender), &err));
     CHECK_OK(afar_server_export(away->server, "receive",
                                 csp_item_receiver_object(away->home.receiver), &err));
     CHECK_OK(afar_server_start(away->server, &err));

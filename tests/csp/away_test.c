@@ -77,7 +77,7 @@ finish_from_afar(struct away *away)
     uint64_t number;
 
     CHECK_INT(send_number(away->far.sender, 5, soon()), AFAR_OK);
-    CHECK_OK(afar_server_unexport(away->server, "send", &err));
+    CHECK_OK(afar_server_unexport(away->server, "send", csp_item_channel_type.sender, &err));
     csp_item_sender_close(away->home.sender);
     away->home.sender = NULL;
     CHECK_OK(csp_item_sender_finish(away->far.sender, soon(), &err));
@@ -124,14 +124,14 @@ lose_a_sender(struct away *away)
 
     CHECK_INT(send_number(away->far.sender, 5, soon()), AFAR_OK);
     CHECK_INT(received(away->home.receiver), 5);
-    CHECK_OK(afar_server_unexport(away->server, "send", &err));
+    CHECK_OK(afar_server_unexport(away->server, "send", csp_item_channel_type.sender, &err));
     csp_item_sender_close(away->home.sender);
     away->home.sender = NULL;
     start_receiving(&receiving, away->home.receiver);
     afar_client_close(away->client);
     away->client = NULL;
     CHECK_INT(finish_receiving(&receiving), AFAR_LOST);
-    CHECK_INT(send_number(away->far.sender, 5, soon()), AFAR_LOST);
+    CHECK_INT(send_number(away->far.sender, 5, soon()), AFAR_FAILED_PRECONDITION);
 }
 
 TEST(a_sender_whose_connection_is_gone_is_lost)
@@ -269,10 +269,8 @@ run_partner(void *arg)
 {
     struct partner *partner = arg;
     Csp__Item item = CSP__ITEM__INIT;
-    afar_case cases[] = {
-        AFAR_CASE_SEND(csp_item_sender_base(partner->here->sender), &item.base),
-        AFAR_CASE_RECEIVE(csp_item_receiver_base(partner->away->home.receiver))
-    };
+    afar_case cases[] = { AFAR_CASE_SEND(csp_item_sender_base(partner->here->sender), &item.base),
+                          AFAR_CASE_RECEIVE(csp_item_receiver_base(partner->away->home.receiver)) };
 
     for (size_t i = 0; i < partner->rounds; i++) {
         size_t which = 9;
@@ -346,8 +344,8 @@ TEST(an_end_of_another_type_is_refused)
     char text[300];
 
     away_open(&away, places[0], 0);
-    CHECK_OK(csp_ends_sender_open(away.client, away_name(&away, "send", text), soon(), &wrong,
-                                  &err));
+    CHECK_OK(
+        csp_ends_sender_open(away.client, away_name(&away, "send", text), soon(), &wrong, &err));
     CHECK_FAILS(csp_ends_send(wrong, &message, soon(), &err), AFAR_INVALID_ARGUMENT);
     CHECK(strstr(err.message, "csp.Item"));
     csp_ends_sender_close(wrong);
@@ -363,8 +361,8 @@ TEST(a_name_that_is_not_there_is_not_found)
     char text[300];
 
     away_open(&away, places[0], 0);
-    CHECK_OK(csp_item_sender_open(away.client, away_name(&away, "nobody", text), soon(), &sender,
-                                  &err));
+    CHECK_OK(
+        csp_item_sender_open(away.client, away_name(&away, "nobody", text), soon(), &sender, &err));
     CHECK_INT(send_number(sender, 1, soon()), AFAR_NOT_FOUND);
     csp_item_sender_close(sender);
     afar_error_clear(&err);

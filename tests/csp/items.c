@@ -93,8 +93,7 @@ run_receiving(void *arg)
 {
     struct receiving *receiving = arg;
 
-    receiving->code =
-        receive_number(receiving->receiver, &receiving->number, receiving->deadline);
+    receiving->code = receive_number(receiving->receiver, &receiving->number, receiving->deadline);
     return NULL;
 }
 

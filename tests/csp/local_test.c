@@ -4,6 +4,7 @@
 
 #include "items.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 TEST(a_rendezvous_is_done_when_the_message_is_received)
