@@ -1,7 +1,9 @@
 /* What a server exports.
  *
  * Hash tables under one lock for readers and writers.  Methods: by path, to the
- * method and its service.  Objects: by service and name, and by themselves.  A service is an
+ * method and its service; several services may have the same path, as those of the ends of
+ * channels do, and then it is the name that tells which object is meant.  Objects: by service and
+ * name, and by themselves.  A service is an
  * interface of which something was exported once; it stays, with its count of
  * objects, until the server goes, so its methods are answered with NOT_FOUND and
  * not with UNIMPLEMENTED when its last object has left. */
@@ -22,6 +24,7 @@
 struct service {
     struct service *next;
     const afar_interface *interface;
+    struct path *paths;  /* of its methods, one block */
     size_t count;        /* of its objects */
     struct export *some; /* the only one, when count is 1 */
 };
@@ -166,15 +169,28 @@ find_export(const afar__exports *exports, const struct service *service, const c
     return export;
 }
 
+/* That one, or the first behind it that is the same path. */
+static const struct path *
+same_path(const struct path *path, uint64_t hash, const char *text)
+{
+    while (path && (path->hash != hash || strcmp(path->method->path, text) != 0))
+        path = path->next;
+    return path;
+}
+
 static const struct path *
 find_path(const afar__exports *exports, const char *text)
 {
     uint64_t hash = hash_of(text, 0);
-    const struct path *path = exports->paths[hash & (exports->path_room - 1)];
 
-    while (path && (path->hash != hash || strcmp(path->method->path, text) != 0))
-        path = path->next;
-    return path;
+    return same_path(exports->paths[hash & (exports->path_room - 1)], hash, text);
+}
+
+/* The same path of another service; NULL: there is none left. */
+static const struct path *
+next_path(const struct path *path)
+{
+    return same_path(path->next, path->hash, path->method->path);
 }
 
 /* ---- services ---- */
@@ -202,6 +218,7 @@ add_paths(afar__exports *exports, struct service *service)
     paths = calloc(interface->method_count, sizeof *paths);
     if (!paths)
         return false;
+    service->paths = paths;
     for (unsigned i = 0; i < interface->method_count; i++) {
         struct path *path = &paths[i], **bucket;
 
@@ -257,16 +274,6 @@ afar__exports_new(void)
     return exports;
 }
 
-/* The paths of a service are one block, of which the first method's is the start. */
-static void
-free_paths(afar__exports *exports)
-{
-    for (struct service *service = exports->services; service; service = service->next)
-        if (service->interface->method_count > 0)
-            free((void *)find_path(exports, afar__interface_method(service->interface, 0)->path));
-    free(exports->paths);
-}
-
 void
 afar__exports_free(afar__exports *exports)
 {
@@ -284,9 +291,10 @@ afar__exports_free(afar__exports *exports)
         }
     free(exports->exports);
     free(exports->objects);
-    free_paths(exports);
+    free(exports->paths);
     for (struct service *service = exports->services; service; service = next) {
         next = service->next;
+        free(service->paths);
         free(service);
     }
     pthread_rwlock_destroy(&exports->lock);
@@ -295,15 +303,31 @@ afar__exports_free(afar__exports *exports)
 
 /* ---- adding and removing ---- */
 
+/* A service one of whose calls could not be told from this one's, since it has an object of that name and
+ * the path, too; or NULL. */
+static const struct service *
+find_rival(const afar__exports *exports, const struct service *service, const char *name)
+{
+    for (unsigned i = 0; i < service->interface->method_count; i++) {
+        const char *text = afar__interface_method(service->interface, i)->path;
+
+        for (const struct path *path = find_path(exports, text); path; path = next_path(path))
+            if (find_export(exports, path->service, name))
+                return path->service;
+    }
+    return find_export(exports, service, name) ? service : NULL;
+}
+
 static afar_code
 add_export(afar__exports *exports, struct service *service, const char *name, afar_object *object,
            afar_error *err)
 {
+    const struct service *rival = find_rival(exports, service, name);
     struct export *export;
 
-    if (find_export(exports, service, name))
+    if (rival)
         return afar_fail(err, AFAR_ALREADY_EXISTS, "a %s is exported as \"%s\" already",
-                         service->interface->name, name);
+                         rival->interface->name, name);
     export = calloc(1, sizeof *export + strlen(name) + 1);
     if (!export || !grow_exports(exports)) {
         free(export);
@@ -390,27 +414,63 @@ afar__exports_remove(afar__exports *exports, const char *name, const afar_interf
 
 /* ---- finding ---- */
 
-/* NULL and an error if there is none to choose. */
+/* The one that has the name. */
 static struct export *
-choose(const afar__exports *exports, const struct service *service, const char *name,
-       afar_error *err)
+choose_named(const afar__exports *exports, const struct path **path, const char *name)
 {
-    struct export *export = find_export(exports, service, name ? name : "");
+    for (const struct path *each = *path; each; each = next_path(each)) {
+        struct export *export = find_export(exports, each->service, name);
+
+        if (export) {
+            *path = each;
+            return export;
+        }
+    }
+    return NULL;
+}
+
+/* The only one there is. */
+static struct export *
+choose_only(const struct path **path, size_t *ret_count)
+{
+    const struct path *only = *path;
+
+    *ret_count = 0;
+    for (const struct path *each = *path; each; each = next_path(each)) {
+        *ret_count += each->service->count;
+        if (each->service->count > 0)
+            only = each;
+    }
+    *path = only;
+    return *ret_count == 1 ? only->service->some : NULL;
+}
+
+/* Leads *path to the one of its service.  NULL and an error if there is none to choose. */
+static struct export *
+choose(const afar__exports *exports, const struct path **path, const char *name, afar_error *err)
+{
+    bool several = next_path(*path) != NULL;
+    const char *what = several ? (*path)->method->path : (*path)->service->interface->name;
+    struct export *export = choose_named(exports, path, name ? name : "");
+    size_t count;
 
     if (export)
         return export;
-    if (name && *name)
-        afar_fail(err, AFAR_NOT_FOUND, "no %s is called \"%s\" here", service->interface->name,
-                  name);
-    else if (service->count == 0)
-        afar_fail(err, AFAR_NOT_FOUND, "no %s is here any more", service->interface->name);
-    else if (service->count == 1)
-        return service->some;
-    else
+    if (name && *name) {
         afar_fail(err, AFAR_NOT_FOUND,
-                  "%zu objects of %s are here; name one in the metadata afar-object",
-                  service->count, service->interface->name);
-    return NULL;
+                  several ? "nothing with %s is called \"%s\" here" : "no %s is called \"%s\" here",
+                  what, name);
+        return NULL;
+    }
+    export = choose_only(path, &count);
+    if (!export && count == 0)
+        afar_fail(err, AFAR_NOT_FOUND,
+                  several ? "nothing with %s is here any more" : "no %s is here any more", what);
+    else if (!export)
+        afar_fail(err, AFAR_NOT_FOUND,
+                  "%zu objects %s %s are here; name one in the metadata afar-object", count,
+                  several ? "with" : "of", what);
+    return export;
 }
 
 static afar_code
@@ -437,7 +497,7 @@ afar__exports_find(afar__exports *exports, const char *path, const char *name,
     pthread_rwlock_rdlock(&exports->lock);
     found = find_path(exports, path);
     if (found)
-        export = choose(exports, found->service, name, err);
+        export = choose(exports, &found, name, err);
     else
         code = unknown(exports, path, err);
     if (export) {

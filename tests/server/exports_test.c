@@ -111,6 +111,62 @@ TEST(a_path_and_a_name)
     afar_error_clear(&err);
 }
 
+/* Interfaces that share their method, as those of the ends of channels do. */
+static const afar_method shared_methods[] = {
+    { "Attach", "/box.Box/Attach", &word, &word, serve, AFAR_BIDI_STREAM, 0, NULL, NULL },
+};
+
+static const afar_interface box_of_ints = INTERFACE("Box(int)", shared_methods, 1);
+static const afar_interface box_of_texts = INTERFACE("Box(text)", shared_methods, 1);
+
+static void
+check_not_found(afar__exports *exports, const char *name, const char *text)
+{
+    afar_error err = AFAR_ERROR_INIT;
+
+    CHECK(!find(exports, "/box.Box/Attach", name, &err));
+    CHECK_INT(err.code, AFAR_NOT_FOUND);
+    CHECK_STR(err.message, text);
+    afar_error_clear(&err);
+}
+
+TEST(one_path_of_several_interfaces)
+{
+    afar__exports *exports = make_exports();
+    afar_object *ints = make(&box_of_ints), *texts = make(&box_of_texts),
+                *more = make(&box_of_texts);
+    afar_error err = AFAR_ERROR_INIT;
+
+    add(exports, "ints", ints);
+    CHECK(find(exports, "/box.Box/Attach", NULL, &err) == ints);
+    add(exports, "texts", texts);
+    add(exports, "more", more);
+    CHECK(find(exports, "/box.Box/Attach", "ints", &err) == ints);
+    CHECK(find(exports, "/box.Box/Attach", "texts", &err) == texts);
+    CHECK(find(exports, "/box.Box/Attach", "more", &err) == more);
+    check_not_found(exports, "box", "nothing with /box.Box/Attach is called \"box\" here");
+    check_not_found(
+        exports, NULL,
+        "3 objects with /box.Box/Attach are here; name one in the metadata afar-object");
+    CHECK_FAILS(afar__exports_add(exports, "ints", more, &err), AFAR_ALREADY_EXISTS);
+    CHECK_STR(err.message, "a Box(int) is exported as \"ints\" already");
+    CHECK_OK(afar__exports_remove(exports, "ints", &box_of_ints, &err));
+    CHECK_OK(afar__exports_remove(exports, "texts", &box_of_texts, &err));
+    CHECK(find(exports, "/box.Box/Attach", NULL, &err) == more);
+    add(exports, "ints", more);
+    add(exports, "", ints);
+    CHECK(find(exports, "/box.Box/Attach", NULL, &err) == ints);
+    CHECK_OK(afar__exports_remove(exports, "", &box_of_ints, &err));
+    CHECK_OK(afar__exports_remove(exports, "ints", &box_of_texts, &err));
+    CHECK_OK(afar__exports_remove(exports, "more", &box_of_texts, &err));
+    check_not_found(exports, NULL, "nothing with /box.Box/Attach is here any more");
+    afar__exports_free(exports);
+    afar_object_close(ints);
+    afar_object_close(texts);
+    afar_object_close(more);
+    afar_error_clear(&err);
+}
+
 TEST(paths_that_nobody_serves)
 {
     static const char *const paths[] = { "",
