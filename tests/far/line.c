@@ -10,8 +10,8 @@
 
 const char *const ways[] = { TCP, UNIX, INPROC, "local", "relay", NULL };
 
-static const afar_method *
-talk(void)
+const afar_method *
+line_method(void)
 {
     for (unsigned i = 0; i < far_peer_interface.method_count; i++)
         if (strcmp(afar__interface_method(&far_peer_interface, i)->name, "Talk") == 0)
@@ -119,7 +119,7 @@ end_open(struct end *end, afar_object *target)
 {
     afar_error err = AFAR_ERROR_INIT;
 
-    CHECK_OK(afar__raw_open(target, talk(), &ops, end, &end->raw, &err));
+    CHECK_OK(afar__raw_open(target, line_method(), &ops, end, &end->raw, &err));
 }
 
 afar_code
@@ -164,7 +164,7 @@ end_send_with(struct end *end, int64_t number, far_peer *one)
     bundle.number = number;
     far_bundle_put_one(&bundle, &room, one);
     afar__packed_init(&packed);
-    CHECK_OK(afar__packed_fill(&packed, &bundle.base, talk()->request_refs, &err));
+    CHECK_OK(afar__packed_fill(&packed, &bundle.base, line_method()->request_refs, &err));
     CHECK_OK(afar__raw_send(end->raw, packed.data, packed.length, &packed.refs, &err));
     afar__packed_clear(&packed);
 }

@@ -42,6 +42,10 @@ end_close(struct end *end);
 
 /* ---- an object that is served by ends ---- */
 
+/* The method that they are calls of. */
+const afar_method *
+line_method(void);
+
 #define MOST_ENDS 64
 
 struct lines {

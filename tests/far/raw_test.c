@@ -58,8 +58,19 @@ TEST(a_hundred_thousand_small_messages)
 {
     struct way way;
 
+    struct end near;
+
     way_open(&way, TCP);
-    check_many(&way, 100000);
+    way_call(&way, &near);
+    event_wait(&way.lines.served, 1);
+    for (int count = 1; count <= 100000; count++) {
+        end_send(&near, count - 1, 0);
+        if (count % 10000 == 0)
+            event_wait(&way.lines.ends[0].came, count);
+    }
+    end_close(&near);
+    event_wait(&way.lines.ends[0].over, 1);
+    end_close(&way.lines.ends[0]);
     way_close(&way);
 }
 
@@ -120,11 +131,10 @@ TEST(who_sends_too_much_is_stalled_until_it_is_taken)
             end_send(&near, count, 10000);
         CHECK(count < 10000);
         end_send(&near, count++, 10000); /* waits as well */
-        CHECK_INT(event_count(&near.writable), 0);
         event_raise(&go);
+        event_wait(&way.lines.ends[0].came, (int)count);
         event_wait(&near.writable, 1);
         CHECK(!afar__raw_stalled(near.raw));
-        event_wait(&way.lines.ends[0].came, (int)count);
         end_close(&near);
         event_wait(&way.lines.ends[0].over, 1);
         end_close(&way.lines.ends[0]);
