@@ -78,37 +78,44 @@ begin(void)
     spare.state = has_key && pthread_setspecific(key, &spare) == 0 ? KEEPS : ENDED;
 }
 
+/* Which of the lists is for pieces of that size; one of 0 bytes is a piece as well. */
+static inline size_t
+list_of(size_t size)
+{
+    return size > 0 ? (size - 1) / STEP : 0;
+}
+
 void *
 afar__spare_alloc(size_t size)
 {
-    size_t step = (size + STEP - 1) / STEP;
+    size_t list = list_of(size), whole = (list + 1) * STEP;
     struct piece *piece;
 
-    if (MOST == 0 || size == 0 || size > LARGEST)
-        return malloc(size);
-    piece = spare.pieces[step - 1];
+    if (MOST == 0 || size > LARGEST)
+        return malloc(size > 0 ? size : 1);
+    piece = spare.pieces[list];
     if (!piece)
-        return malloc(step * STEP);
-    spare.pieces[step - 1] = piece->next;
-    spare.bytes -= step * STEP;
+        return malloc(whole);
+    spare.pieces[list] = piece->next;
+    spare.bytes -= whole;
     return piece;
 }
 
 void
 afar__spare_free(void *memory, size_t size)
 {
-    size_t step = (size + STEP - 1) / STEP;
+    size_t list = list_of(size), whole = (list + 1) * STEP;
     struct piece *piece = memory;
 
     if (!memory)
         return;
     if (spare.state == NEW)
         begin();
-    if (spare.state == ENDED || size == 0 || size > LARGEST || spare.bytes + step * STEP > MOST) {
+    if (spare.state == ENDED || size > LARGEST || spare.bytes + whole > MOST) {
         free(memory);
         return;
     }
-    piece->next = spare.pieces[step - 1];
-    spare.pieces[step - 1] = piece;
-    spare.bytes += step * STEP;
+    piece->next = spare.pieces[list];
+    spare.pieces[list] = piece;
+    spare.bytes += whole;
 }

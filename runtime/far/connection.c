@@ -178,7 +178,8 @@ over(afar__connection *connection, const afar__session_event *event)
     bool in_order = event->reason == AFAR__SESSION_NONE;
 
     pthread_mutex_lock(&connection->lock);
-    connection->over = connection->closing = true;
+    connection->over = true;
+    connection->closing = true;
     connection->limit = afar__now() + (in_order ? LAST_TIME : CLOSE_TIME);
     set_timer_locked(connection, connection->limit);
     if (!connection->why.code) {
