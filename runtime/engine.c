@@ -13,9 +13,13 @@
  *
  * One of the idle threads is the watcher.  It wakes every now and then while there is traffic
  * or tasks wait behind others.  It takes the role if that stood open for a whole tick: its
- * holder is in user code for long, or left it vacant.  And it takes away what waited for a
- * whole tick behind the same task.  When nothing moves the watcher sleeps like the others, and
- * costs nothing, also beside a task that lasts alone.
+ * holder is in user code for long, or left it vacant and no caller is likely to come back for it
+ * soon (wait.c).  And it takes away what waited for a whole tick behind the same task.  When
+ * nothing moves the watcher sleeps like the others, and costs nothing, also beside a task
+ * that lasts alone.
+ *
+ * Waking it costs more than a short call.  So its ticks grow long while there is little traffic and
+ * nothing lasted for quite a while, and become short again with the first thing that lasts.
  *
  * To the run queue one thread at a time is summoned; when it takes a task and leaves others
  * it summons the next.  So there are as many as the tasks keep busy, and not one for each.
@@ -51,6 +55,9 @@
 #define SPARE_TIME (5 * AFAR__SECOND) /* after which the others go */
 #define TICK_MIN (200 * AFAR__MICROSECOND)
 #define TICK_MAX (500 * AFAR__MICROSECOND)
+#define TICK_LONG (2 * AFAR__MILLISECOND) /* while there is little traffic, and all is calm */
+#define FEW 8                             /* moves of the role in a tick are little traffic */
+#define CALM 256                          /* ticks since something lasted make it calm */
 
 /* What an idle thread parks on. */
 enum {
@@ -83,6 +90,8 @@ static struct {
     struct thread *idle;
     struct thread *dead;       /* ended, to be joined */
     afar__task *first, **last; /* the run queue */
+    int64_t tick;              /* the watcher's next */
+    unsigned calm;             /* ticks since something lasted */
 
     atomic_uint threads; /* changed under the lock; the last two stay */
     atomic_bool stopping;
@@ -93,7 +102,9 @@ static struct {
     atomic_uint idle_count;
     atomic_uint queued;
     atomic_uint background;
-} engine = { .lock = PTHREAD_MUTEX_INITIALIZER, .gone = PTHREAD_COND_INITIALIZER };
+} engine = { .lock = PTHREAD_MUTEX_INITIALIZER,
+             .gone = PTHREAD_COND_INITIALIZER,
+             .tick = TICK_MIN };
 
 static _Thread_local struct thread *this_thread;
 static _Thread_local _Alignas(8) char this_caller;
@@ -295,8 +306,24 @@ needs_watching_locked(void)
 static void
 relieve_locked(void)
 {
-    for (struct thread *thread = engine.all; thread; thread = thread->next)
-        queue_locked(afar__kept_take_late(&thread->kept));
+    for (struct thread *thread = engine.all; thread; thread = thread->next) {
+        afar__task *late = afar__kept_take_late(&thread->kept);
+
+        if (late)
+            engine.calm = 0;
+        queue_locked(late);
+    }
+}
+
+/* After one in which the role moved so often.  Short ticks find soon what lasts, long ones cost
+ * little where traffic is rare: they are for those with whom nothing lasts. */
+static void
+next_tick_locked(unsigned moves)
+{
+    int64_t most = engine.calm < CALM || moves > FEW ? TICK_MAX : TICK_LONG;
+
+    engine.calm += engine.calm < CALM;
+    engine.tick = engine.tick * 2 > most ? most : engine.tick * 2;
 }
 
 static void
@@ -470,17 +497,56 @@ lead_loop(struct thread *thread)
     afar__engine_lead_opened();
 }
 
-/* Ticks while the role moves, or tasks wait behind others.  True when the role stood open for a whole
- * tick, false when there is nothing to watch. */
+/* Whether the role stands open for too long, after so much time.  That a caller left it vacant is
+ * no reason as long as it may come back soon. */
+static bool
+must_lead_locked(int64_t stood)
+{
+    bool vacant = afar__lead_vacant();
+
+    if (!should_lead() || (vacant && stood < afar__callers_patience()))
+        return false;
+    if (!vacant) {
+        engine.calm = 0;
+        engine.tick = TICK_MIN;
+    }
+    return true;
+}
+
+/* Whether the watcher may sleep.  `watching` is false when it looks: who leaves something to be
+ * watched looks at that afterwards. */
+static bool
+unwatch_locked(void)
+{
+    atomic_store(&engine.watching, false);
+    if (!needs_watching_locked())
+        return true;
+    atomic_store(&engine.watching, true);
+    return false;
+}
+
+/* How long the next tick is, if the role stood open for so long by now.  A vacant one is taken as
+ * soon as no caller is waited for. */
+static int64_t
+tick_locked(int64_t stood, bool busy)
+{
+    int64_t left = afar__callers_patience() - stood;
+
+    return !busy && left > 0 && left < engine.tick && afar__lead_vacant() ? left : engine.tick;
+}
+
+/* Ticks while the role moves, or tasks wait behind others.  True when the role stood open for a
+ * whole tick, or for as long as callers are waited for; false when there is nothing to watch. */
 static bool
 watch_locked(struct thread *thread)
 {
-    int64_t tick = TICK_MIN;
-    bool take = false;
+    unsigned moves = 0;
+    int64_t stood = 0;
 
     atomic_store(&engine.watching, true);
-    while (!take) {
+    for (;;) {
         unsigned epoch = afar__lead_epoch();
+        int64_t tick = tick_locked(stood, moves > FEW);
 
         pthread_mutex_unlock(&engine.lock);
         afar__futex_wait(&thread->woken, ASLEEP, afar__now() + tick);
@@ -488,20 +554,18 @@ watch_locked(struct thread *thread)
         if (atomic_load(&thread->woken) == CALLED)
             break;
         relieve_locked();
-        if (afar__lead_epoch() != epoch) {
-            tick = tick * 2 > TICK_MAX ? TICK_MAX : tick * 2;
-            continue;
-        }
-        take = should_lead();
-        if (!take) {
-            atomic_store(&engine.watching, false);
-            if (!needs_watching_locked())
-                return false;
-            atomic_store(&engine.watching, true);
-        }
+        moves = afar__lead_epoch() - epoch;
+        stood = moves == 0 ? stood + tick : 0;
+        if (moves > 0)
+            next_tick_locked(moves);
+        else if (must_lead_locked(stood))
+            break;
+        /* One move is the end of what it was called for, or of what was under way. */
+        if (moves <= 1 && unwatch_locked())
+            return false;
     }
     atomic_store(&engine.watching, false);
-    return take;
+    return atomic_load(&thread->woken) != CALLED;
 }
 
 /* Sleeps, or watches if nobody does and somebody must.  True if it is to take the role. */
@@ -623,6 +687,12 @@ library_thread(void *argument)
 }
 
 /* ---- for those who wait ---- */
+
+bool
+afar__engine_lead_sleeps(void)
+{
+    return atomic_load(&engine.library_blocked) && afar__lead_in_library();
+}
 
 /* Asks a library thread that has the role to let go. */
 void

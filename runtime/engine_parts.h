@@ -23,6 +23,11 @@ afar__thread_make(pthread_t *ret_id, void *(*fn)(void *arg), void *arg);
 bool
 afar__wake_parked(void);
 
+/* How long a role that a caller left vacant is not taken: as long as callers are likely to come
+ * back. */
+int64_t
+afar__callers_patience(void);
+
 /* ---- of engine.c ---- */
 
 /* This thread, as a leader. */
@@ -32,6 +37,10 @@ afar__engine_self(void);
 /* The role stands open: a parked caller or an idle thread must look. */
 void
 afar__engine_lead_opened(void);
+
+/* Whether a library thread has the role and sleeps in the core. */
+bool
+afar__engine_lead_sleeps(void);
 
 /* A caller waits; a library thread that has the role lets go of it. */
 void

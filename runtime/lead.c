@@ -17,8 +17,8 @@
  * then.  Waking a blocked thread on another CPU takes some 35 us, so polling
  * wins when events come quickly, and only burns time when they do not.  The window
  * follows outcomes: it grows when an event came that a longer window would have
- * caught, it shrinks when none did.  The yield lets the peer run if it shares our
- * CPU.
+ * caught, it shrinks when none did, down to nothing: then the leader blocks at once.  The yield
+ * lets the peer run if it shares our CPU.
  *
  * One look at the core handles one descriptor, which may bring no event though the next
  * one would.  So with many connections a second look before the first yield is worth
@@ -44,7 +44,7 @@
 #define IS_LIBRARY 2u
 
 #define WINDOW_MAX (300 * AFAR__MICROSECOND)
-#define WINDOW_MIN (2 * AFAR__MICROSECOND)
+#define WINDOW_MIN (2 * AFAR__MICROSECOND) /* a shorter one is none */
 #define AWAKE INT64_MIN
 #define VAIN_MOST 8   /* second looks that find nothing, before they stop */
 #define VAIN_EVERY 32 /* of the chances is tried then */
@@ -118,6 +118,12 @@ afar__lead_open(void)
 }
 
 bool
+afar__lead_vacant(void)
+{
+    return atomic_load(&holder) == 0;
+}
+
+bool
 afar__lead_in_library(void)
 {
     return (atomic_load(&holder) & (IN_USER | IS_LIBRARY)) == IS_LIBRARY;
@@ -135,8 +141,15 @@ set_window(int64_t ns)
     if (ns > WINDOW_MAX)
         ns = WINDOW_MAX;
     if (ns < WINDOW_MIN)
-        ns = WINDOW_MIN;
+        ns = 0;
     atomic_store_explicit(&window, ns, memory_order_relaxed);
+}
+
+void
+afar__lead_rare(int64_t gap)
+{
+    if (gap >= WINDOW_MAX)
+        set_window(0);
 }
 
 static bool
@@ -240,7 +253,7 @@ afar__lead_poll(int64_t deadline, bool (*stop)(void *arg), void *arg,
     bool again = false, got;
 
     for (;;) {
-        if (afar__core_next(0, &event)) {
+        if (limit > 0 && afar__core_next(0, &event)) {
             if (again)
                 atomic_store_explicit(&in_vain, 0, memory_order_relaxed);
             if (start != 0)
@@ -257,11 +270,11 @@ afar__lead_poll(int64_t deadline, bool (*stop)(void *arg), void *arg,
             return AFAR__POLLED_EVENT;
         if (now >= deadline)
             return AFAR__POLLED_NOTHING;
-        again = start == 0 && looks_again();
         if (start == 0)
             start = now;
         if (now - start >= limit)
             break;
+        again = start == now && looks_again();
         if (!again)
             sched_yield();
     }
@@ -269,7 +282,10 @@ afar__lead_poll(int64_t deadline, bool (*stop)(void *arg), void *arg,
     got = !stop(arg) && sleep_in_core(now, deadline, &event);
     block(arg, false);
     slept = afar__now() - now;
-    set_window(slept < WINDOW_MAX ? limit * 2 : limit / 2);
+    if (slept >= WINDOW_MAX)
+        set_window(limit / 2);
+    else
+        set_window(limit > 0 ? limit * 2 : WINDOW_MIN);
     if (got)
         afar__core_dispatch(event);
     return got || ring_due(now + slept) ? AFAR__POLLED_EVENT : AFAR__POLLED_NOTHING;

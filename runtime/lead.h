@@ -36,6 +36,10 @@ afar__lead_is_ours(afar__leader self);
 bool
 afar__lead_open(void);
 
+/* Whether nobody has it. */
+bool
+afar__lead_vacant(void);
+
 /* Whether a library thread has it and is not in user code. */
 bool
 afar__lead_in_library(void);
@@ -56,6 +60,10 @@ typedef enum afar__polled {
 afar__polled
 afar__lead_poll(int64_t deadline, bool (*stop)(void *arg), void *arg,
                 void (*block)(void *arg, bool blocked));
+
+/* Says, as the leader, how long it was away: after long it blocks at once. */
+void
+afar__lead_rare(int64_t gap);
 
 /* Has the leader run a task when it finds nothing in the core, before it waits for long: never user
  * code.  False if it sleeps there now: then it is not queued. */

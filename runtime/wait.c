@@ -1,6 +1,16 @@
 /* Waiting.  A thread that must wait takes the poller role if that is open and polls
  * until what it waits for has come; else it looks on for a while and then parks.
  *
+ * Who leads depends on how soon the thread comes back.  It is expected to do as it did before:
+ *
+ * - A caller that waits again soon should find the role vacant: taking it from a library thread
+ *   costs a kick, two threads that change places, and another change when it is given
+ *   back.  So a library thread takes a vacant role only when the callers' patience is over, which
+ *   grows while callers come back within 2 ms.
+ * - One that waits now and then leaves the role to the library thread that sleeps in the
+ *   core, and parks at once: being woken once costs less.
+ * - One that is away for long, compared to what it waits, blocks in the core without polling.
+ *
  * States of a waiter:
  *
  *     WAITING -> WOKEN              what it waits for has come (afar__waiters_wake)
@@ -31,6 +41,8 @@
 
 #define EVENTS_PER_LOOK 16
 #define PARK_WINDOW (50 * AFAR__MICROSECOND)
+#define PATIENCE_MIN (200 * AFAR__MICROSECOND)
+#define PATIENCE_MAX (2 * AFAR__MILLISECOND)
 
 enum { WAITING, WOKEN, PARKED, IN_CORE };
 
@@ -39,6 +51,40 @@ static struct {
     afar__waiter *first; /* guarded by lock */
     atomic_uint count;
 } parked = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static _Atomic(int64_t) patience = PATIENCE_MIN;
+
+/* This thread's last wait. */
+static _Thread_local struct {
+    int64_t end;
+    int64_t took;
+} last;
+
+/* ---- how long callers are waited for ---- */
+
+int64_t
+afar__callers_patience(void)
+{
+    return atomic_load_explicit(&patience, memory_order_relaxed);
+}
+
+/* A wait begins, so long after the thread's last one.  Patience grows while more of it would have
+ * kept the role for the caller, shrinks while callers come so soon that they need none, and is over
+ * with the first one that comes too late. */
+static void
+note_gap(int64_t gap)
+{
+    int64_t old = afar__callers_patience(), now = old;
+
+    if (gap >= PATIENCE_MAX)
+        now = PATIENCE_MIN;
+    else if (gap > old / 2)
+        now = old * 2 < PATIENCE_MAX ? old * 2 : PATIENCE_MAX;
+    else if (gap < old / 4 && old > PATIENCE_MIN)
+        now = old - old / 8;
+    if (now != old)
+        atomic_store_explicit(&patience, now, memory_order_relaxed);
+}
 
 /* ---- parking ---- */
 
@@ -135,12 +181,15 @@ caller_block(void *arg, bool blocked)
     atomic_compare_exchange_strong(&waiter->state, &from, blocked ? IN_CORE : WAITING);
 }
 
-/* While there is an event at each look the poll does not come to look at the deadline. */
+/* Polling saves some 35 us, which is nothing to a caller that is away for much longer than it
+ * waits.  While there is an event at each look the poll does not come to look at the deadline. */
 static void
-lead_for(afar__waiter *waiter, int64_t deadline)
+lead_for(afar__waiter *waiter, int64_t deadline, int64_t gap)
 {
     unsigned events = 0;
 
+    if (gap > 2 * last.took)
+        afar__lead_rare(gap);
     afar__engine_lead_taken();
     while (!is_woken(waiter) &&
            afar__lead_poll(deadline, caller_stop, waiter, caller_block) == AFAR__POLLED_EVENT)
@@ -174,12 +223,17 @@ park(afar__waiter *waiter, int64_t deadline)
     pthread_mutex_unlock(&parked.lock);
 }
 
-/* Somebody else is in the core: looks for a while, then sleeps. */
+/* Somebody else is in the core: looks for a while, then sleeps.  Who waits rarely sleeps at once,
+ * if it is a library thread that sleeps there. */
 static void
-follow(afar__waiter *waiter, int64_t deadline)
+follow(afar__waiter *waiter, int64_t deadline, bool rare)
 {
     int64_t until = afar__now() + PARK_WINDOW;
 
+    if (rare && afar__engine_lead_sleeps()) {
+        park(waiter, deadline);
+        return;
+    }
     afar__engine_ask_for_lead();
     if (until > deadline)
         until = deadline;
@@ -194,17 +248,22 @@ follow(afar__waiter *waiter, int64_t deadline)
 afar__wait_result
 afar__wait(afar__waiter *waiter, int64_t deadline)
 {
+    int64_t start = afar__now(), now = start;
+    int64_t gap = start - last.end;
     bool woken;
 
     if (is_woken(waiter))
         return AFAR__WAIT_WOKEN;
     if (!afar__engine_block())
         return AFAR__WAIT_REFUSED;
-    while (!(woken = is_woken(waiter)) && afar__now() < deadline)
+    note_gap(gap);
+    for (; !(woken = is_woken(waiter)) && now < deadline; now = afar__now())
         if (afar__lead_take(afar__engine_self(), false))
-            lead_for(waiter, deadline);
+            lead_for(waiter, deadline, gap);
         else
-            follow(waiter, deadline);
+            follow(waiter, deadline, gap >= PATIENCE_MAX);
+    last.took = now - start;
+    last.end = now;
     /* We may have been sent to look at the role, and not have needed it. */
     if (afar__lead_open())
         afar__engine_lead_opened();
