@@ -9,10 +9,13 @@
 #include "runtime/engine.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <time.h>
 
 #include "bell.h"
 #include "check.h"
 #include "runtime/clock.h"
+#include "runtime/engine_parts.h"
 #include "runtime/timer.h"
 
 #define PLAYERS 4
@@ -323,6 +326,100 @@ TEST(a_library_thread_polls_when_nobody_does)
         CHECK_INT(hear(&never, 1, afar__now() + AFAR__MILLISECOND), AFAR__WAIT_TIMEOUT);
         wait_for_poller();
     }
+    afar__engine_background_end();
+    afar__engine_release();
+}
+
+/* They are waited for, but not for ever. */
+TEST(callers_that_pause_do_not_keep_the_role)
+{
+    static const struct timespec pause = { 0, AFAR__MILLISECOND };
+    struct bell never = BELL_INIT;
+
+    hold();
+    begin_background();
+    wait_for_poller();
+    for (int i = 0; i < 100; i++) {
+        CHECK_INT(hear(&never, 1, afar__now() + 50 * AFAR__MICROSECOND), AFAR__WAIT_TIMEOUT);
+        nanosleep(&pause, NULL);
+        if (i % 25 == 24)
+            wait_for_poller();
+    }
+    afar__engine_background_end();
+    afar__engine_release();
+}
+
+#define ALARMS 50
+
+/* Rings the bell every few milliseconds. */
+struct alarm {
+    afar__timer timer;
+    struct bell bell;
+    int rung;   /* by whoever leads */
+    int others; /* of them by a thread that is not the library's */
+};
+
+static void
+ring_alarm(afar__timer *timer)
+{
+    struct alarm *alarm = (struct alarm *)timer;
+
+    alarm->others += !afar__engine_is_library_thread();
+    if (++alarm->rung < ALARMS)
+        afar__timer_set(timer, afar__now() + 4 * AFAR__MILLISECOND);
+    ring(&alarm->bell);
+}
+
+static void *
+hear_next(void *arg)
+{
+    struct alarm *alarm = arg;
+    int heard;
+
+    pthread_mutex_lock(&alarm->bell.lock);
+    heard = alarm->bell.count;
+    pthread_mutex_unlock(&alarm->bell.lock);
+    if (heard < ALARMS)
+        must_hear(&alarm->bell, heard + 1);
+    return NULL;
+}
+
+/* Outside of the engine. */
+static void
+wait_for_count(struct bell *bell, int count)
+{
+    int64_t limit = afar__now() + PATIENCE;
+    bool there = false;
+
+    while (!there && afar__now() < limit) {
+        sched_yield();
+        pthread_mutex_lock(&bell->lock);
+        there = bell->count >= count;
+        pthread_mutex_unlock(&bell->lock);
+    }
+    CHECK(there);
+}
+
+/* The library thread sleeps in the core then, and keeps the role: each thread waits for the first
+ * time. */
+TEST(who_waits_once_is_woken_by_the_library)
+{
+    struct alarm alarm = { { .ring = ring_alarm }, BELL_INIT, 0, 0 };
+
+    hold();
+    begin_background();
+    wait_for_poller();
+    afar__timer_set(&alarm.timer, afar__now() + AFAR__MILLISECOND);
+    wait_for_count(&alarm.bell, 1);
+    for (int i = 0; i < ALARMS; i++) {
+        int64_t limit = afar__now() + PATIENCE;
+
+        while (!afar__engine_lead_sleeps() && afar__now() < limit)
+            sched_yield();
+        join(start(hear_next, &alarm));
+    }
+    wait_for_count(&alarm.bell, ALARMS);
+    CHECK(alarm.others < ALARMS / 2); /* it may have been awake now and then */
     afar__engine_background_end();
     afar__engine_release();
 }
