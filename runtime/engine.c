@@ -18,9 +18,6 @@
  * nothing moves the watcher sleeps like the others, and costs nothing, also beside a task
  * that lasts alone.
  *
- * Waking it costs more than a short call.  So its ticks grow long while there is little traffic and
- * nothing lasted for quite a while, and become short again with the first thing that lasts.
- *
  * To the run queue one thread at a time is summoned; when it takes a task and leaves others
  * it summons the next.  So there are as many as the tasks keep busy, and not one for each.
  *
@@ -45,19 +42,16 @@
 #include "runtime/clock.h"
 #include "runtime/core.h"
 #include "runtime/engine_parts.h"
+#include "runtime/fork.h"
 #include "runtime/futex.h"
 #include "runtime/kept.h"
 #include "runtime/lead.h"
 #include "runtime/log.h"
 #include "runtime/misuse.h"
+#include "runtime/ticks.h"
 
 #define SPARE_THREADS 2               /* idle ones that stay */
 #define SPARE_TIME (5 * AFAR__SECOND) /* after which the others go */
-#define TICK_MIN (200 * AFAR__MICROSECOND)
-#define TICK_MAX (500 * AFAR__MICROSECOND)
-#define TICK_LONG (2 * AFAR__MILLISECOND) /* while there is little traffic, and all is calm */
-#define FEW 8                             /* moves of the role in a tick are little traffic */
-#define CALM 256                          /* ticks since something lasted make it calm */
 
 /* What an idle thread parks on. */
 enum {
@@ -90,12 +84,10 @@ static struct {
     struct thread *idle;
     struct thread *dead;       /* ended, to be joined */
     afar__task *first, **last; /* the run queue */
-    int64_t tick;              /* the watcher's next */
-    unsigned calm;             /* ticks since something lasted */
+    afar__ticks ticks;         /* of the watcher */
 
     atomic_uint threads; /* changed under the lock; the last two stay */
     atomic_bool stopping;
-    atomic_bool forked;
     atomic_bool wanted;          /* a caller waits for a library thread to let go */
     atomic_bool library_blocked; /* the leader is a library thread and blocks */
     atomic_bool watching;
@@ -104,7 +96,7 @@ static struct {
     atomic_uint background;
 } engine = { .lock = PTHREAD_MUTEX_INITIALIZER,
              .gone = PTHREAD_COND_INITIALIZER,
-             .tick = TICK_MIN };
+             .ticks = AFAR__TICKS_INIT };
 
 static _Thread_local struct thread *this_thread;
 static _Thread_local _Alignas(8) char this_caller;
@@ -310,20 +302,9 @@ relieve_locked(void)
         afar__task *late = afar__kept_take_late(&thread->kept);
 
         if (late)
-            engine.calm = 0;
+            afar__ticks_lasted(&engine.ticks);
         queue_locked(late);
     }
-}
-
-/* After one in which the role moved so often.  Short ticks find soon what lasts, long ones cost
- * little where traffic is rare: they are for those with whom nothing lasts. */
-static void
-next_tick_locked(unsigned moves)
-{
-    int64_t most = engine.calm < CALM || moves > FEW ? TICK_MAX : TICK_LONG;
-
-    engine.calm += engine.calm < CALM;
-    engine.tick = engine.tick * 2 > most ? most : engine.tick * 2;
 }
 
 static void
@@ -497,22 +478,6 @@ lead_loop(struct thread *thread)
     afar__engine_lead_opened();
 }
 
-/* Whether the role stands open for too long, after so much time.  That a caller left it vacant is
- * no reason as long as it may come back soon. */
-static bool
-must_lead_locked(int64_t stood)
-{
-    bool vacant = afar__lead_vacant();
-
-    if (!should_lead() || (vacant && stood < afar__callers_patience()))
-        return false;
-    if (!vacant) {
-        engine.calm = 0;
-        engine.tick = TICK_MIN;
-    }
-    return true;
-}
-
 /* Whether the watcher may sleep.  `watching` is false when it looks: who leaves something to be
  * watched looks at that afterwards. */
 static bool
@@ -523,16 +488,6 @@ unwatch_locked(void)
         return true;
     atomic_store(&engine.watching, true);
     return false;
-}
-
-/* How long the next tick is, if the role stood open for so long by now.  A vacant one is taken as
- * soon as no caller is waited for. */
-static int64_t
-tick_locked(int64_t stood, bool busy)
-{
-    int64_t left = afar__callers_patience() - stood;
-
-    return !busy && left > 0 && left < engine.tick && afar__lead_vacant() ? left : engine.tick;
 }
 
 /* Ticks while the role moves, or tasks wait behind others.  True when the role stood open for a
@@ -546,7 +501,7 @@ watch_locked(struct thread *thread)
     atomic_store(&engine.watching, true);
     for (;;) {
         unsigned epoch = afar__lead_epoch();
-        int64_t tick = tick_locked(stood, moves > FEW);
+        int64_t tick = afar__ticks_next(&engine.ticks, moves, stood);
 
         pthread_mutex_unlock(&engine.lock);
         afar__futex_wait(&thread->woken, ASLEEP, afar__now() + tick);
@@ -557,8 +512,8 @@ watch_locked(struct thread *thread)
         moves = afar__lead_epoch() - epoch;
         stood = moves == 0 ? stood + tick : 0;
         if (moves > 0)
-            next_tick_locked(moves);
-        else if (must_lead_locked(stood))
+            afar__ticks_moved(&engine.ticks, moves);
+        else if (should_lead() && afar__ticks_over(&engine.ticks, stood))
             break;
         /* One move is the end of what it was called for, or of what was under way. */
         if (moves <= 1 && unwatch_locked())
@@ -753,32 +708,9 @@ afar__engine_unblock(void)
 
 /* ---- life ---- */
 
-static void
-forked_child(void)
-{
-    if (engine.open)
-        atomic_store(&engine.forked, true);
-}
-
-bool
-afar__engine_forked(void)
-{
-    return atomic_load_explicit(&engine.forked, memory_order_relaxed);
-}
-
-afar_code
-afar__engine_check(afar_error *err)
-{
-    if (afar__engine_forked())
-        return afar_fail(err, AFAR_FAILED_PRECONDITION,
-                         "this process was forked from one that used Afar; fork first, or exec");
-    return AFAR_OK;
-}
-
 afar_code
 afar__engine_hold(afar_error *err)
 {
-    static bool registered;
     afar_code code = afar__engine_check(err);
 
     if (code)
@@ -793,9 +725,7 @@ afar__engine_hold(afar_error *err)
     }
     engine.holds++;
     if (!engine.open) {
-        if (!registered)
-            pthread_atfork(NULL, NULL, forked_child);
-        registered = true;
+        afar__fork_in_use(true);
         afar__core_open();
         engine.open = true;
     }
@@ -812,6 +742,7 @@ shut_down(void *argument)
     pthread_mutex_lock(&engine.lock);
     atomic_store(&engine.stopping, true);
     engine.open = false;
+    afar__fork_in_use(false);
     while (engine.threads > 0) {
         while (engine.idle)
             (void)wake_idle_locked();
