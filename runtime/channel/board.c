@@ -55,7 +55,7 @@ settle_select(afar__board *board)
     afar__select_settle(select);
 }
 
-/* The offer was there before others: it goes to the front.  Its select may not want it any more. */
+/* Its select may not want it any more. */
 static void
 place_loose(afar__board *board)
 {

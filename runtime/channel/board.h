@@ -268,6 +268,7 @@ struct afar__offer {
     afar__seat *seat;   /* whose it is; NULL: a guard's */
     afar__guard *guard; /* NULL: a seat's */
     afar__offer *pair;  /* it is being paired with; itself: with the buffer */
+    uint64_t order;     /* when it came */
     uint8_t direction, state;
 };
 
@@ -313,6 +314,7 @@ struct afar__select {
     uint64_t round;
     uint8_t state;
     bool polling, stopping, due;
+    bool early;                       /* something was fired between the rounds */
     size_t channels;                  /* guards on homes and proxies that are not off */
     size_t unsure;                    /* guards whose home has not answered */
     afar__guards look;                /* guards that have no offer: to be looked at */

@@ -89,6 +89,7 @@ struct afar__home {
     afar__offers queues[2]; /* by direction: those that wait */
     afar__offers deals;
     size_t standing[2]; /* all offers, wherever they are */
+    uint64_t arrivals;  /* offers that came so far */
     afar__seat *seats;
     bool finished[2], lost[2]; /* that side has no ends any more */
     afar_code code[2];         /* what it has come to for that side */
@@ -248,16 +249,17 @@ afar__offers_append(afar__offers *offers, afar__offer *offer)
     offers->count++;
 }
 
+/* In front of *where, which is NULL at the end. */
 static inline void
-afar__offers_prepend(afar__offers *offers, afar__offer *offer)
+afar__offers_insert(afar__offers *offers, afar__offer **where, afar__offer *offer)
 {
-    offer->next = offers->first;
-    offer->link = &offers->first;
+    offer->next = *where;
+    offer->link = where;
+    *where = offer;
     if (offer->next)
         offer->next->link = &offer->next;
     else
         offers->last = &offer->next;
-    offers->first = offer;
     offers->count++;
 }
 
@@ -293,9 +295,14 @@ afar__offer_enter(afar__offer *offer, uint8_t state);
 void
 afar__offer_leave(afar__offer *offer);
 
-/* Finds a pair for an offer that is in no queue, or lets it wait, with `front` before all others. */
+/* Finds a pair for an offer that is in no queue, or lets it wait: behind all others, or if it waited
+ * before (`again`) where it was. */
 void
-afar__place(afar__offer *offer, bool front);
+afar__place(afar__offer *offer, bool again);
+
+/* The same for all of a seat that is not stalled any more. */
+void
+afar__place_parked(afar__seat *seat);
 
 /* The oldest of a side that can be paired, and is not of the select of `than`, if not NULL. */
 afar__offer *

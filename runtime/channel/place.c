@@ -4,6 +4,7 @@
  * send is of the same select as any one to receive, or of one that is between two rounds, or its seat is
  * stalled.  So whoever places an offer need look at the other side only. */
 
+#include <stddef.h>
 #include <string.h>
 
 #include "runtime/channel/parts.h"
@@ -51,6 +52,20 @@ afar__offer_leave(afar__offer *offer)
         afar__home_is_due(home);
 }
 
+static void
+enter_before(afar__offers *queue, afar__offer **where, afar__offer *offer, uint8_t state)
+{
+    offer->state = state;
+    afar__offers_insert(queue, where, offer);
+    offer->home->standing[offer->direction]++;
+}
+
+static afar__offer *
+parked_last(const afar__offers *offers)
+{
+    return (afar__offer *)((char *)offers->last - offsetof(afar__offer, next));
+}
+
 bool
 afar__offer_is_same(const afar__offer *a, const afar__offer *b)
 {
@@ -68,6 +83,21 @@ afar__offer_is_same(const afar__offer *a, const afar__offer *b)
            memcmp(process, b->seat->process, sizeof(b->seat->process)) == 0;
 }
 
+/* In front of those that came later; most are found in their order. */
+static void
+park(afar__offer *offer)
+{
+    afar__offers *parked = &offer->seat->parked;
+    afar__offer **where = &parked->first;
+
+    afar__offer_leave(offer);
+    if (parked->first && parked_last(parked)->order < offer->order)
+        where = parked->last;
+    while (*where && (*where)->order < offer->order)
+        where = &(*where)->next;
+    enter_before(parked, where, offer, AFAR__OFFER_PARKED);
+}
+
 /* Takes offers out that nobody can have. */
 static bool
 is_there(afar__offer *offer)
@@ -77,8 +107,7 @@ is_there(afar__offer *offer)
     if (!guard) {
         if (!offer->seat->stalled)
             return true;
-        afar__offer_leave(offer);
-        afar__offer_enter(offer, AFAR__OFFER_PARKED);
+        park(offer);
         return false;
     }
     if (guard->select->state == AFAR__SELECT_OPEN || guard->select->state == AFAR__SELECT_HELD)
@@ -114,52 +143,94 @@ find_pair(afar__offer *offer)
     if (!other)
         return NULL;
     /* Where some wait on both sides, all are of one select. */
-    if (home->queues[offer->direction].first && afar__offer_is_same(offer, other))
+    if (afar__offer_is_same(offer, other) && afar__home_oldest(home, offer->direction, NULL))
         return NULL;
     return afar__home_oldest(home, !offer->direction, offer);
 }
 
 static void
-wait_for_another(afar__offer *offer, bool front)
+wait_for_another(afar__offer *offer, bool again)
 {
-    afar__home *home = offer->home;
+    afar__offers *queue = &offer->home->queues[offer->direction];
+    afar__offer **where = again ? &queue->first : queue->last;
 
-    if (front) {
-        offer->state = AFAR__OFFER_QUEUED;
-        afar__offers_prepend(&home->queues[offer->direction], offer);
-        home->standing[offer->direction]++;
-    } else {
-        afar__offer_enter(offer, AFAR__OFFER_QUEUED);
-    }
+    while (*where && (*where)->order < offer->order)
+        where = &(*where)->next;
+    enter_before(queue, where, offer, AFAR__OFFER_QUEUED);
+}
+
+/* Whether the offer was paired. */
+static bool
+pair_up(afar__offer *offer)
+{
+    const afar__home *home = offer->home;
+    afar__offer *pair;
+
+    if (home->code[AFAR__SENDS] != AFAR_OK || home->code[AFAR__RECEIVES] != AFAR_OK)
+        return false;
+    if (offer->seat && offer->seat->stalled)
+        return false;
+    pair = find_pair(offer);
+    if (!pair)
+        return false;
+    if (pair != offer)
+        afar__offer_leave(pair);
+    afar__deal(offer, pair);
+    return true;
 }
 
 void
-afar__place(afar__offer *offer, bool front)
+afar__place(afar__offer *offer, bool again)
 {
-    afar__home *home = offer->home;
-    bool over = home->code[AFAR__SENDS] != AFAR_OK || home->code[AFAR__RECEIVES] != AFAR_OK;
-    afar__offer *pair = NULL;
-
     if (offer->guard) {
         afar__guard_unsure(offer->guard, false);
-        if (home->code[offer->direction] != AFAR_OK) {
+        if (offer->home->code[offer->direction] != AFAR_OK) {
             afar__select_failed(offer->guard);
             return;
         }
     }
-    if (offer->seat && offer->seat->stalled) {
-        afar__offer_enter(offer, AFAR__OFFER_PARKED);
-    } else {
-        if (!over)
-            pair = find_pair(offer);
-        if (!pair)
-            wait_for_another(offer, front);
-    }
-    if (pair) {
-        if (pair != offer)
-            afar__offer_leave(pair);
-        afar__deal(offer, pair);
-    } else if (offer->seat) {
+    if (!again)
+        offer->order = ++offer->home->arrivals;
+    if (pair_up(offer))
+        return;
+    wait_for_another(offer, again);
+    if (offer->seat)
         afar__bid_waits(afar__bid_of(offer));
+}
+
+/* Those that were not found meanwhile are parked, too. */
+static void
+park_all(afar__seat *seat)
+{
+    afar__offer *next;
+
+    for (afar__offer *offer = seat->home->queues[seat->direction].first; offer; offer = next) {
+        next = offer->next;
+        if (offer->seat == seat)
+            park(offer);
+    }
+}
+
+/* In one go, since there can be many: both queues are in order. */
+void
+afar__place_parked(afar__seat *seat)
+{
+    afar__offers *queue = &seat->home->queues[seat->direction];
+    afar__offers rest;
+    afar__offer *offer;
+    afar__offer **where = &queue->first;
+
+    park_all(seat);
+    afar__offers_init(&rest);
+    while ((offer = seat->parked.first)) {
+        afar__offer_leave(offer);
+        if (!pair_up(offer))
+            afar__offers_append(&rest, offer);
+    }
+    while ((offer = rest.first)) {
+        afar__offers_remove(&rest, offer);
+        while (*where && (*where)->order < offer->order)
+            where = &(*where)->next;
+        enter_before(queue, where, offer, AFAR__OFFER_QUEUED);
     }
 }

@@ -68,6 +68,8 @@ afar__proxy_attached(afar__proxy *proxy)
     free(proxy->poison);
     proxy->poison = NULL;
     afar__proxy_is_due(proxy);
+    for (afar__offer *offer = proxy->unsent.first; offer; offer = offer->next)
+        afar__guard_unsure(offer->guard, false);
     afar__board_work(proxy->board);
 }
 

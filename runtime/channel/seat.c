@@ -114,17 +114,12 @@ afar__seat_end(afar__seat *seat)
 void
 afar__seat_stall(afar__seat *seat, bool stalled)
 {
-    afar__offer *offer;
-
     if (seat->stalled == stalled)
         return;
     seat->stalled = stalled;
     if (stalled)
         return;
-    while ((offer = seat->parked.first)) {
-        afar__offer_leave(offer);
-        afar__place(offer, false);
-    }
+    afar__place_parked(seat);
     afar__board_work(seat->home->board);
 }
 

@@ -45,21 +45,6 @@ is_done(afar__select *select)
     return select->state == AFAR__SELECT_DONE;
 }
 
-bool
-afar__select_begin(afar__select *select, bool poll)
-{
-    select->state = AFAR__SELECT_OPEN;
-    select->happened = NULL;
-    select->code = AFAR_OK;
-    select->text = NULL;
-    select->parcel = NULL;
-    select->polling = poll;
-    select->round++;
-    select->board->current = select;
-    afar__select_settle(select);
-    return is_done(select);
-}
-
 /* Lets go of what holds the select, if that is here and not being committed.  Otherwise an answer has
  * to come first, which is asked for if need be. */
 static void
@@ -74,6 +59,39 @@ let_go(afar__select *select)
     } else if (select->held_by_far && select->held_by_far->exclusive) {
         afar__ticket_withdraw(select->held_by_far);
     }
+}
+
+/* What was fired between the rounds and is still in the list: the select was held before its turn. */
+static void
+fire_early(afar__select *select)
+{
+    select->early = false;
+    if (select->state != AFAR__SELECT_HELD)
+        return;
+    for (afar__guard *guard = select->look.first; guard; guard = guard->next) {
+        if (guard->fired == select->round && !guard->off) {
+            select->fired = guard;
+            let_go(select);
+            return;
+        }
+    }
+}
+
+bool
+afar__select_begin(afar__select *select, bool poll)
+{
+    select->state = AFAR__SELECT_OPEN;
+    select->happened = NULL;
+    select->code = AFAR_OK;
+    select->text = NULL;
+    select->parcel = NULL;
+    select->polling = poll;
+    select->round++;
+    select->board->current = select;
+    afar__select_settle(select);
+    if (select->early)
+        fire_early(select);
+    return is_done(select);
 }
 
 bool
@@ -98,6 +116,7 @@ afar__select_fire(afar__select *select, afar__guard *guard)
     if (select->state == AFAR__SELECT_IDLE) {
         guard->fired = select->round + 1;
         afar__select_list(guard);
+        select->early = true;
         return false;
     }
     if (!select->fired || (select->by_priority && guard < select->fired))

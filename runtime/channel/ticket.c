@@ -104,6 +104,7 @@ say_offer(afar__ticket *ticket, afar__parcel *parcel)
         step.patient = select->polling && !select->by_priority;
     }
     ticket->tell = step.tell;
+    afar__guard_unsure(ticket->guard, step.tell);
     board->ops->act(board->arg, ticket->proxy, &step);
 }
 
@@ -159,11 +160,12 @@ afar__proxy_offer(afar__guard *guard)
 {
     afar__proxy *proxy = guard->proxy;
 
-    if (guard->select->by_priority || guard->select->polling)
-        afar__guard_unsure(guard, true);
     guard->cost = 0;
-    if (!proxy->attached || proxy->unsent.first || !send_offer(guard))
-        afar__offer_enter(&guard->offer, AFAR__OFFER_UNSENT);
+    if (proxy->attached && !proxy->unsent.first && send_offer(guard))
+        return;
+    afar__offer_enter(&guard->offer, AFAR__OFFER_UNSENT);
+    if (!proxy->attached)
+        afar__guard_unsure(guard, true);
 }
 
 static void
@@ -180,7 +182,7 @@ send_unsent(afar__proxy *proxy)
             afar__select_list(guard);
         } else if (!send_offer(guard)) {
             offer->state = AFAR__OFFER_UNSENT;
-            afar__offers_prepend(&proxy->unsent, offer);
+            afar__offers_insert(&proxy->unsent, &proxy->unsent.first, offer);
             return;
         }
     }
