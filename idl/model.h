@@ -42,12 +42,13 @@ typedef struct idl_field {
     idl_label label;
     bool packed;
     bool deprecated;
+    bool is_map_value;            /* the second of an entry whose map was found */
     bool string_as_bytes;         /* pb_c_field: a string kept as bytes */
     const char *interface_name;   /* as afar.interface gives it; NULL for none */
     const idl_service *interface; /* of that name, in the file or what it imports; or NULL */
     const char *carries_name;     /* the same for afar.carries */
     const idl_message *carries;
-    const char *default_text;     /* as protoc gives it; NULL for none */
+    const char *default_text; /* as protoc gives it; NULL for none */
     size_t default_length;
     const idl_message *message_type; /* NULL when it is none */
     const idl_enumeration *enum_type;
@@ -88,8 +89,8 @@ struct idl_message {
     size_t message_count;
     idl_enumeration *enums;
     size_t enum_count;
-    bool has_init; /* pb_c_msg: write `__init` */
-    bool has_pack; /* ... and `__pack` and its like */
+    bool has_init;   /* pb_c_msg: write `__init` */
+    bool has_pack;   /* ... and `__pack` and its like */
     bool is_error;   /* afar.error */
     bool is_channel; /* afar.channel */
     bool is_map_entry;

@@ -135,7 +135,10 @@ find_named(const idl_model *model, idl_message *message)
             field->interface = find_interface(model, message->file, field->interface_name);
         if (field->carries_name && is_end_field(field))
             field->carries = find_carried(model, message->file, field->carries_name);
-        if (!value || (!field->interface && !field->carries))
+        if (!value)
+            continue;
+        value->is_map_value = true;
+        if (!field->interface && !field->carries)
             continue;
         value->interface = field->interface;
         value->carries = field->carries;
@@ -143,6 +146,20 @@ find_named(const idl_model *model, idl_message *message)
     }
     for (size_t i = 0; i < message->message_count; i++)
         find_named(model, &message->messages[i]);
+}
+
+/* Of what an entry has only the map is checked, so there must be one, and a key that is no message. */
+static void
+need_maps(const idl_message *messages, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const idl_message *entry = &messages[i];
+
+        if (entry->is_map_entry && (entry->field_count != 2 || entry->fields[0].message_type ||
+                                    !entry->fields[1].is_map_value))
+            die("the request has the map entry %s, but not as that of a map", entry->full_name);
+        need_maps(entry->messages, entry->message_count);
+    }
 }
 
 /* Whether a message has references, by what is known of those it has inside. */
@@ -184,6 +201,11 @@ find_references(idl_model *model)
 
         for (size_t j = 0; j < file->message_count; j++)
             find_named(model, &file->messages[j]);
+    }
+    for (size_t i = 0; i < model->file_count; i++) {
+        idl_file *file = &model->files[i];
+
+        need_maps(file->messages, file->message_count);
         while (mark_messages(file->messages, file->message_count))
             ;
     }

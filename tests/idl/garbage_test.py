@@ -150,7 +150,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         requests = {name: record([name], Path(folder))
                     for name in ("kitchen.proto", "services.proto", "defaults.proto",
-                                 "options.proto", "bare.proto")}
+                                 "options.proto", "bare.proto", "channels.proto",
+                                 "refs.proto")}
     failures, count = [], 0
     for name, data in inputs(requests):
         count += 1
