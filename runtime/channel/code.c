@@ -210,7 +210,7 @@ follows(const afar__channel_buffer *buffer, const afar__step *step)
 {
     const afar__step *last = &buffer->merged;
 
-    if (!buffer->mergeable || last->kind != step->kind)
+    if (!buffer->mergeable || last->kind != step->kind || last->count > UINT64_MAX - step->count)
         return false;
     return step->kind == AFAR__STEP_ACK || last->number + last->count == step->number;
 }

@@ -1,0 +1,227 @@
+/* Throws bytes at the reader of acts and words.  It must neither crash nor read beyond them, and what it
+ * refuses it must refuse with a text.  What it accepts
+ *
+ *     - keeps the limits of channel.proto;
+ *     - lies within the input;
+ *     - is just what is written of it, read once more.
+ *
+ * An input is the byte 'h' and a ToHome, or any other byte and a ToEnd.  Built with AFAR_LIBFUZZER it is a
+ * target of libFuzzer.  Without, it replays:
+ *
+ *     channel_fuzz FILE...    each input, then cut at every byte and changed MUTATIONS
+ *                             times, the same way each time
+ *
+ * One thread. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/channel/code.h"
+#include "runtime/utf8.h"
+
+#define MUTATIONS 10000
+#define MOST_BYTES 65536
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
+
+static void
+require(bool condition, const char *what)
+{
+    if (condition)
+        return;
+    fprintf(stderr, "channel_fuzz: %s\n", what);
+    abort();
+}
+
+/* ---- what is accepted ---- */
+
+static void
+require_text(const char *text, size_t most)
+{
+    size_t length = strlen(text);
+
+    require(length <= most, "accepted a long text");
+    require(afar__utf8_span((const uint8_t *)text, length) == length, "accepted no UTF-8");
+}
+
+static void
+require_step(const afar__channel_said *said, bool words)
+{
+    const afar__step *step = &said->step;
+
+    require((step->kind >= AFAR__STEP_TAKEN) == words, "an act among words, or a word among acts");
+    require(step->kind <= AFAR__STEP_ENDED, "an odd kind");
+    require(step->parcel == NULL && step->bytes == said->payload.length, "an odd payload");
+    if (step->kind == AFAR__STEP_TAKEN)
+        require(step->count > 0, "accepted a count of 0");
+    if (step->kind == AFAR__STEP_ENDED)
+        require(step->code == AFAR_ENDED || step->code == AFAR_POISONED || step->code == AFAR_LOST,
+                "accepted an odd code");
+    if (step->kind == AFAR__STEP_ENDED || step->kind == AFAR__STEP_POISON)
+        require_text(step->text, AFAR__CHANNEL_REASON);
+}
+
+static void
+require_good(const afar__channel_said *said, bool words, const uint8_t *data, size_t length)
+{
+    if (said->kind == AFAR__CHANNEL_HELLO) {
+        require(!words, "a Hello among words");
+        require_text(said->hello.carries, AFAR__CHANNEL_CARRIES);
+    } else if (said->kind == AFAR__CHANNEL_WELCOME) {
+        require(words, "a Welcome among acts");
+    } else {
+        require_step(said, words);
+    }
+    if (said->payload.length > 0)
+        require(said->payload.data >= data && said->payload.length <= length &&
+                    said->payload.data + said->payload.length <= data + length,
+                "a payload that is not in the input");
+}
+
+static bool
+add(afar__channel_buffer *buffer, const afar__channel_said *said)
+{
+    if (said->kind == AFAR__CHANNEL_HELLO)
+        return afar__channel_add_hello(buffer, &said->hello);
+    if (said->kind == AFAR__CHANNEL_WELCOME)
+        return afar__channel_add_welcome(buffer, &said->welcome);
+    return afar__channel_add(buffer, &said->step, said->payload);
+}
+
+static void
+require_round(const afar__channel_said *said, bool words)
+{
+    afar__channel_buffer once = { NULL }, twice = { NULL };
+    afar__channel_reader reader;
+    afar__channel_said again;
+
+    require(add(&once, said), "out of memory");
+    afar__channel_reader_init(&reader, words, once.data, once.length);
+    require(afar__channel_read(&reader, &again, NULL) == AFAR_OK, "written, and not to be read");
+    require(again.kind == said->kind, "another kind than was written");
+    require(add(&twice, &again), "out of memory");
+    require(once.length == twice.length && memcmp(once.data, twice.data, once.length) == 0,
+            "two writings");
+    require(afar__channel_read(&reader, &again, NULL) == AFAR_ENDED, "more than was written");
+    afar__channel_buffer_free(&once);
+    afar__channel_buffer_free(&twice);
+}
+
+/* All that was said in one buffer, where some of it becomes one. */
+static void
+require_whole(const afar__channel_buffer *all, bool words, size_t count)
+{
+    afar__channel_reader reader;
+    afar__channel_said said;
+    afar_code code;
+    size_t n = 0;
+
+    afar__channel_reader_init(&reader, words, all->data, all->length);
+    while (!(code = afar__channel_read(&reader, &said, NULL)))
+        n++;
+    require(code == AFAR_ENDED, "all of it is refused");
+    require(n <= count, "more than was added");
+}
+
+static void
+read_all(bool words, const uint8_t *data, size_t length)
+{
+    afar__channel_buffer all = { NULL };
+    afar_error err = AFAR_ERROR_INIT;
+    afar__channel_reader reader;
+    afar__channel_said said;
+    size_t count = 0;
+    afar_code code;
+
+    afar__channel_reader_init(&reader, words, data, length);
+    while (!(code = afar__channel_read(&reader, &said, &err))) {
+        require_good(&said, words, data, length);
+        require_round(&said, words);
+        require(add(&all, &said), "out of memory");
+        count++;
+    }
+    require(code == AFAR_ENDED || (code == AFAR_INVALID_ARGUMENT && err.message[0]),
+            "an odd refusal");
+    require(afar__channel_read(&reader, &said, NULL) == AFAR_ENDED, "read on after the end");
+    require_whole(&all, words, count);
+    afar__channel_buffer_free(&all);
+    afar_error_clear(&err);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
+{
+    if (length > 0)
+        read_all(data[0] != 'h', data + 1, length - 1);
+    return 0;
+}
+
+#ifndef AFAR_LIBFUZZER
+
+/* Runs an input from a block of its own, so that reading beyond it is seen. */
+static void
+run(const uint8_t *data, size_t length)
+{
+    uint8_t *exact = malloc(length > 0 ? length : 1);
+
+    require(exact != NULL, "out of memory");
+    memcpy(exact, data, length);
+    LLVMFuzzerTestOneInput(exact, length);
+    free(exact);
+}
+
+static uint32_t
+next(uint32_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state;
+}
+
+/* Changes a byte, or a byte and a bit. */
+static void
+run_changed(const uint8_t *data, size_t length, uint32_t *state)
+{
+    uint8_t *changed = malloc(length);
+
+    require(changed != NULL, "out of memory");
+    memcpy(changed, data, length);
+    changed[next(state) % length] = (uint8_t)next(state);
+    if (next(state) % 2)
+        changed[next(state) % length] ^= (uint8_t)(1u << next(state) % 8);
+    run(changed, length);
+    free(changed);
+}
+
+static void
+replay(const char *path)
+{
+    static uint8_t data[MOST_BYTES];
+    FILE *file = fopen(path, "rb");
+    uint32_t state = 1;
+    size_t length;
+
+    require(file != NULL, path);
+    length = fread(data, 1, sizeof data, file);
+    fclose(file);
+    require(length > 0, path);
+    for (size_t cut = 0; cut <= length; cut++)
+        run(data, cut);
+    for (int i = 0; i < MUTATIONS; i++)
+        run_changed(data, length, &state);
+}
+
+int
+main(int argc, char **argv)
+{
+    require(argc > 1, "no input");
+    for (int i = 1; i < argc; i++)
+        replay(argv[i]);
+    printf("%d inputs\n", argc - 1);
+    return EXIT_SUCCESS;
+}
+
+#endif
