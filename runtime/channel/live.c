@@ -16,6 +16,7 @@
 static struct {
     pthread_mutex_t lock;
     pthread_once_t once;
+    atomic_bool begun;
     afar__board board;
 
     /* guarded by the lock */
@@ -25,7 +26,7 @@ static struct {
     unsigned sleeper_count;
     bool later_queued;
     afar__task later;
-} channels = { .lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT };
+} channels = { .lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .once = PTHREAD_ONCE_INIT };
 
 /* ---- what the board wants ---- */
 
@@ -101,6 +102,7 @@ begin(void)
     channels.later.run = run_later;
     afar__secure_random(process, sizeof process);
     afar__board_init(&channels.board, &ops, NULL, process);
+    atomic_store_explicit(&channels.begun, true, memory_order_release);
 }
 
 /* ---- the lock ---- */
@@ -108,7 +110,8 @@ begin(void)
 void
 afar__channels_lock(void)
 {
-    pthread_once(&channels.once, begin);
+    if (!atomic_load_explicit(&channels.begun, memory_order_acquire))
+        pthread_once(&channels.once, begin);
     pthread_mutex_lock(&channels.lock);
 }
 

@@ -271,6 +271,7 @@ struct afar__rest {
     bool elsewhere;            /* what happens may come from outside of this process's channels */
     /* The message of a guard is needed, under the lock; NULL: it cannot be had. */
     afar__parcel *(*pack)(afar__guard *guard);
+    bool settled; /* its one offer is gone: nobody knows of it any more */
     bool in_core; /* this round: polls for what it waits for */
     atomic_uint state;
     afar__waiters waiters;

@@ -21,13 +21,18 @@
 #include "runtime/futex.h"
 #include "runtime/host.h"
 
-#define MOST_LOOKS 1000
+#define LONG_LOOK (40 * AFAR__MICROSECOND)
+#define MOST_MISSED 8
 #define FEWEST_LOOKS 20
 #define YIELDS 3
 
 enum { AWAKE, DONE, ASLEEP };
 
-static _Thread_local int looks = 100;
+/* What looking has brought to this thread. */
+static _Thread_local struct {
+    int looks;              /* so many were needed of late */
+    unsigned missed, pause; /* long ones that found nothing; waits until the next */
+} learned = { .looks = 50 };
 
 static bool
 is_done(const afar__rest *rest)
@@ -60,32 +65,65 @@ relax(void)
 
 /* ---- told by the board ---- */
 
+/* A thread that does not poll may be gone as soon as it sees the new state. */
 void
 afar__rest_done_locked(afar__select *select)
 {
     afar__rest *rest = select->user;
+    bool in_core = rest->in_core;
 
     if (atomic_exchange_explicit(&rest->state, DONE, memory_order_acq_rel) == ASLEEP)
         afar__channels_wake_locked(&rest->state);
-    afar__waiters_wake(&rest->waiters);
+    if (in_core)
+        afar__waiters_wake(&rest->waiters);
 }
 
 /* ---- waiting ---- */
 
 static bool
+look_for(afar__rest *rest, int most)
+{
+    int i = 0;
+
+    while (i < most && !is_done(rest)) {
+        relax();
+        i++;
+    }
+    learned.looks += i < most ? (i - learned.looks) / 8 : -learned.looks / 8;
+    return is_done(rest);
+}
+
+/* Once both sides sleep, each is too slow for the other's short look, and would stay so: the time that it takes
+ * to wake a thread is what a long look outlasts.  Where these find nothing they become rare. */
+static bool
+look_long(afar__rest *rest)
+{
+    int64_t until = afar__now() + LONG_LOOK;
+
+    do
+        for (int i = 0; i < 16 && !is_done(rest); i++)
+            relax();
+    while (!is_done(rest) && afar__now() < until);
+    if (is_done(rest))
+        learned.missed = 0;
+    else if (learned.missed < MOST_MISSED)
+        learned.missed++;
+    learned.pause = 1u << learned.missed;
+    return is_done(rest);
+}
+
+static bool
 look(afar__rest *rest)
 {
-    int most = has_processors() ? 2 * looks + 10 : 0;
-    int i;
-
-    if (most > MOST_LOOKS)
-        most = MOST_LOOKS;
-    for (i = 0; i < most && !is_done(rest); i++)
-        relax();
-    looks += (i - looks) / 8;
-    if (looks < FEWEST_LOOKS)
-        looks = FEWEST_LOOKS;
-    for (i = 0; i < YIELDS && !is_done(rest); i++)
+    if (has_processors()) {
+        if (look_for(rest, 2 * learned.looks + FEWEST_LOOKS))
+            return true;
+        if (learned.pause > 0)
+            learned.pause--;
+        else if (look_long(rest))
+            return true;
+    }
+    for (int i = 0; i < YIELDS && !is_done(rest); i++)
         sched_yield();
     return is_done(rest);
 }
@@ -109,51 +147,47 @@ sleep_here(afar__rest *rest, int64_t deadline)
     return !atomic_compare_exchange_strong(&rest->state, &asleep, AWAKE);
 }
 
+/* Waits without the lock.  False: time is up, or nobody may wait here. */
 static bool
-wait_in_core(afar__rest *rest, int64_t deadline, bool *ret_refused)
+wait_unlocked(afar__rest *rest, int64_t deadline, bool *ret_refused)
 {
     afar__wait_result result;
 
+    *ret_refused = false;
+    if (!rest->in_core)
+        return sleep_here(rest, deadline);
     result = afar__wait(&rest->waiter, deadline);
     *ret_refused = result == AFAR__WAIT_REFUSED;
     return result == AFAR__WAIT_WOKEN;
 }
 
-/* Waits without the lock, and has it again.  False: time is up, or nobody may wait here. */
-static bool
-wait_locked(afar__rest *rest, int64_t deadline, bool *ret_refused)
-{
-    bool in_core = rest->in_core;
-    bool woken;
-
-    *ret_refused = false;
-    if (in_core)
-        afar__waiters_add(&rest->waiters, &rest->waiter);
-    afar__channels_unlock();
-    woken = in_core ? wait_in_core(rest, deadline, ret_refused) : sleep_here(rest, deadline);
-    afar__channels_lock();
-    if (in_core)
-        afar__waiters_remove(&rest->waiter);
-    return woken;
-}
-
-/* Until it is done, or stopped: which may need an answer of a home elsewhere. */
+/* Until it is done, or stopped, which may need an answer of a home elsewhere.  Has the lock when it returns,
+ * but if it was done for a thread that does not poll: nobody else knows of the select then. */
 static afar_code
-finish_round_locked(afar__rest *rest, int64_t deadline, bool *ret_late, afar_error *err)
+finish_round_unlock(afar__rest *rest, int64_t deadline, bool *ret_late, bool *ret_locked,
+                    afar_error *err)
 {
     bool refused = false, late = false, stopped = false;
 
-    afar__host_wait(afar_call_current());
-    while (!stopped && !is_done(rest)) {
-        if (wait_locked(rest, late ? AFAR__NEVER : deadline, &refused) || is_done(rest))
+    while (!stopped) {
+        if (rest->in_core)
+            afar__waiters_add(&rest->waiters, &rest->waiter);
+        afar__channels_unlock();
+        if (wait_unlocked(rest, late ? AFAR__NEVER : deadline, &refused) && !rest->in_core)
+            break;
+        if (refused && late)
+            sched_yield();
+        afar__channels_lock();
+        if (rest->in_core)
+            afar__waiters_remove(&rest->waiter);
+        *ret_locked = true;
+        if (is_done(rest))
             break;
         if (!late)
             stopped = afar__select_stop(&rest->select);
-        else
-            sched_yield();
         late = true;
+        *ret_locked = stopped;
     }
-    afar__host_go_on(afar_call_current());
     *ret_late = late && !rest->select.happened;
     if (refused && *ret_late)
         return afar__wait_refused(err);
@@ -176,30 +210,56 @@ afar__rest_open(afar__rest *rest, afar__guard *guards, size_t count, bool by_pri
     afar__select_open(&rest->select, afar__channels_board(), guards, count, by_priority, rest);
 }
 
+static afar_code
+wait_for_round_unlock(afar__rest *rest, int64_t deadline, bool *ret_late, bool *ret_locked,
+                      afar_error *err)
+{
+    afar_call *call = afar_call_current();
+    afar_code code;
+
+    rest->in_core = afar__engine_is_library_thread() || has_to_poll_locked(rest);
+    if (call) {
+        afar__channels_unlock();
+        afar__host_wait(call);
+        afar__channels_lock();
+    }
+    *ret_locked = false;
+    code = finish_round_unlock(rest, deadline, ret_late, ret_locked, err);
+    if (call)
+        afar__host_go_on(call);
+    return code;
+}
+
 afar_code
 afar__rest_round_unlock(afar__rest *rest, bool poll, int64_t deadline, afar__happened *ret_happened,
                         afar_error *err)
 {
     afar__select *select = &rest->select;
+    bool late = false, locked = true;
     afar_code code = AFAR_OK;
-    bool late = false;
 
     atomic_store_explicit(&rest->state, AWAKE, memory_order_relaxed);
-    if (!afar__select_begin(select, poll)) {
-        rest->in_core = afar__engine_is_library_thread() || has_to_poll_locked(rest);
-        code = finish_round_locked(rest, deadline, &late, err);
-    }
+    if (!afar__select_begin(select, poll))
+        code = wait_for_round_unlock(rest, deadline, &late, &locked, err);
     *ret_happened = (afar__happened){ select->happened, select->code, late, select->parcel };
+    if (!locked && (!rest->only || select->code)) {
+        afar__channels_lock();
+        locked = true;
+    }
     if (select->code)
         afar_fail(err, select->code, "%s", select->text ? select->text : "the channel is over");
+    rest->settled = rest->only && select->happened;
     afar__select_next(select);
-    afar__channels_unlock();
+    if (locked)
+        afar__channels_unlock();
     return code;
 }
 
 void
 afar__rest_close(afar__rest *rest)
 {
+    if (rest->settled)
+        return;
     afar__channels_lock();
     afar__select_close(&rest->select);
     afar__channels_unlock();
