@@ -1,4 +1,5 @@
-/* afar_select and selectors: an array of cases becomes an array of guards, each with the same place.
+/* afar_select and selectors: an array of cases becomes an array of guards.  A fair select begins with
+ * another case each time, since the board looks at those that it has not seen in the order of the array.
  *
  * A future is a guard of no channel: it is watched, and fires when its answer is there.  A timeout is a
  * deadline of the wait, a default a poll; their guards stay off. */
@@ -14,6 +15,8 @@
 
 #define FEW 8 /* cases that take no memory */
 
+static _Thread_local size_t turns;
+
 struct watch {
     afar__future_watch watch;
     afar_future *future; /* that is watched, with a reference; or NULL */
@@ -24,6 +27,7 @@ struct afar_selector {
     afar__rest rest;
     afar_case *cases;
     size_t count;
+    size_t turn; /* the first guard's case; the others follow in a circle */
     afar__guard *guards;
     struct watch *watches; /* one for each case, if there are futures; or NULL */
     size_t timeouts, defaults;
@@ -32,6 +36,22 @@ struct afar_selector {
 };
 
 /* ---- cases ---- */
+
+static size_t
+case_of(const afar_selector *selector, size_t guard)
+{
+    size_t place = selector->turn + guard;
+
+    return place < selector->count ? place : place - selector->count;
+}
+
+static afar__guard *
+guard_of(const afar_selector *selector, size_t place)
+{
+    size_t turn = selector->turn;
+
+    return &selector->guards[place >= turn ? place - turn : place + selector->count - turn];
+}
 
 static afar__end *
 end_of(const afar_case *one)
@@ -80,7 +100,7 @@ static afar_code
 set_up_case(afar_selector *selector, size_t index, afar_error *err)
 {
     afar_case *one = &selector->cases[index];
-    afar__guard *guard = &selector->guards[index];
+    afar__guard *guard = guard_of(selector, index);
     const afar__end *end = end_of(one);
     afar_code code = check_case(one, index, err);
 
@@ -139,7 +159,7 @@ watch_futures(afar_selector *selector)
         forget(watch);
         if (one->off || !one->future)
             continue;
-        watch->guard = &selector->guards[i];
+        watch->guard = guard_of(selector, i);
         watch->watch.fn = answered;
         watch->future = one->future;
         afar__future_ref(one->future);
@@ -157,6 +177,8 @@ set_up(afar_selector *selector, afar_case *cases, size_t count, unsigned flags, 
     selector->cases = cases;
     selector->count = count;
     selector->rest.pack = pack;
+    if (count > 0 && !(flags & AFAR_BY_PRIORITY))
+        selector->turn = turns++ % count;
     for (size_t i = 0; i < count && !code; i++)
         code = set_up_case(selector, i, err);
     if (code)
@@ -221,7 +243,7 @@ take_case(afar_selector *selector, const afar__happened *happened, size_t index,
     afar_case *one = &selector->cases[index];
 
     if (happened->code) {
-        if (selector->guards[index].proxy)
+        if (happened->guard->proxy)
             selector->stale = end_of(one);
         return happened->code;
     }
@@ -249,7 +271,7 @@ round_of(afar_selector *selector, afar_deadline deadline, size_t *ret_case, afar
     if (code)
         return code;
     if (happened.guard) {
-        *ret_case = (size_t)(happened.guard - selector->guards);
+        *ret_case = case_of(selector, (size_t)(happened.guard - selector->guards));
         return take_case(selector, &happened, *ret_case, err);
     }
     *ret_case = happened.late ? timeout : other;
@@ -326,7 +348,7 @@ afar_selector_switch(afar_selector *selector, size_t index, bool on)
     if (on && end_of(one))
         afar__end_attach(end_of(one));
     afar__channels_lock();
-    afar__select_switch(&selector->guards[index], on);
+    afar__select_switch(guard_of(selector, index), on);
     afar__channels_unlock();
 }
 

@@ -245,6 +245,31 @@ TEST(a_fair_select_passes_nobody_over)
         CHECK_INT(counts[i], 100);
 }
 
+TEST(a_fair_select_begins_elsewhere_each_time)
+{
+    struct ends ends[3];
+    afar_case cases[3];
+    size_t counts[3] = { 0, 0, 0 };
+
+    for (int i = 0; i < 3; i++) {
+        ends[i] = make_channel(1);
+        cases[i] = (afar_case)AFAR_CASE_RECEIVE(csp_item_receiver_base(ends[i].receiver));
+        CHECK_INT(send_number(ends[i].sender, 0, soon()), AFAR_OK);
+    }
+    for (int i = 0; i < 300; i++) {
+        size_t which = 9;
+
+        CHECK_INT(afar_select(cases, 3, AFAR_FAIR, soon(), &which, NULL), AFAR_OK);
+        counts[which]++;
+        afar_message_free(cases[which].received);
+        CHECK_INT(send_number(ends[which].sender, 0, soon()), AFAR_OK);
+    }
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(counts[i], 100);
+        close_ends(ends[i]);
+    }
+}
+
 TEST(by_priority_the_first_is_taken)
 {
     size_t counts[3];
