@@ -113,7 +113,8 @@ afar_receiver_receive(afar_receiver *receiver, afar_deadline deadline,
 
 /* ---- ending ---- */
 
-/* Nothing more from this end: flushes, then lets go of it.  When the last sender has finished, receivers get
+/* Nothing more from this end: flushes, lets go of it, and waits until the channel's home knows that; so the
+ * client that it was opened with may be closed next.  When the last sender has finished, receivers get
  * what is left, and then ENDED.  Later sends fail with FAILED_PRECONDITION.  The result is
  * that of the flush; the end has finished in any case. */
 AFAR_API afar_code

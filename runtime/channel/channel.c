@@ -138,6 +138,7 @@ struct visitor {
     /* guarded by the lock of the channels */
     afar__seat *seat; /* NULL: no Hello yet, or it has left */
     bool greeted, over;
+    bool finished;    /* it has said so: whatever becomes of its call, it was not lost */
     afar_error error; /* how it ended before the stream was there */
 };
 
@@ -324,6 +325,7 @@ ended(void *arg)
     struct visitor *visitor = visitor_of(arg);
 
     afar__channels_lock();
+    visitor->finished = true;
     leave_seat_locked(visitor);
     afar__wire_finish_locked(&visitor->wire);
     afar__channels_unlock();
@@ -342,7 +344,7 @@ over(void *arg, const afar_error *err)
 
     afar__channels_lock();
     leave_seat_locked(visitor);
-    if (err->code != AFAR_ENDED)
+    if (err->code != AFAR_ENDED && !visitor->finished)
         visitor->port->lost = true;
     visitor->over = true;
     afar__wire_shut_locked(&visitor->wire);

@@ -393,8 +393,13 @@ afar_sender_finish(afar_sender *sender, afar_deadline deadline, afar_error *err)
 {
     afar__end *end = afar__end_of_sender(sender);
     afar_code code = afar_sender_flush(sender, deadline, err);
+    bool refused, waited = true;
 
     let_go(end);
+    afar__channels_lock();
+    while (end->attached && waited)
+        waited = wait_for_posts_locked(end, deadline.ns, &refused);
+    afar__channels_unlock();
     return code;
 }
 
