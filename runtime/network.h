@@ -1,0 +1,39 @@
+#ifndef AFAR_RUNTIME_NETWORK_H
+#define AFAR_RUNTIME_NETWORK_H
+
+/* Networks of processes, for who starts other kinds of processes than threads: each has a thread of
+ * the network that stands for it, and waits for it. */
+
+#include <afar/network.h>
+
+typedef struct afar__process {
+    const char *name; /* for messages; copied */
+    afar_process_fn run;
+    /* Called behind `run`, when the network knows how it went, before what was given is closed.  Also
+     * when it could not be started.  May be NULL. */
+    void (*release)(void *arg);
+    void *arg;
+    bool is_child; /* its errors name it, and come before those that others had of it */
+    bool may_fail; /* that is not the network's failure */
+} afar__process;
+
+/* As afar_network_run. */
+AFAR_MUST_USE afar_code
+afar__network_start(afar_network *network, const afar__process *process, const afar_given *given,
+                    afar_error *err);
+
+/* It could not be started, as *why says: fails the network, if that is its failure, and lets go as
+ * afar__network_start does then. */
+afar_code
+afar__network_refuse(afar_network *network, const afar__process *process, const afar_given *given,
+                     const afar_error *why, afar_error *err);
+
+/* A descriptor that can be read once the network is poisoned.  It lives as long as the network. */
+int
+afar__network_poisoned(const afar_network *network);
+
+/* The number of things in a list; 0 for NULL. */
+size_t
+afar__given_count(const afar_given *given);
+
+#endif
