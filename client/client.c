@@ -6,7 +6,10 @@
 
 #include <afar/client.h>
 
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/find.h"
 #include "client/links.h"
@@ -15,6 +18,8 @@
 #include "runtime/far/route.h"
 #include "runtime/misuse.h"
 #include "runtime/node.h"
+
+#define INHERITED "inherited:"
 
 struct afar_client {
     afar__links *links;
@@ -129,6 +134,28 @@ open_by_name(afar_client *client, const afar__address *address, const afar_inter
     return code;
 }
 
+/* What the process that started this one gave it: the address is in the environment. */
+static afar_code
+find_inherited(const char *name, const char **ret_address, afar_error *err)
+{
+    char variable[80];
+    int length = snprintf(variable, sizeof variable, "AFAR_END_%s", name);
+
+    if (!*name || length >= (int)sizeof variable ||
+        name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")])
+        return afar_fail(err, AFAR_INVALID_ARGUMENT,
+                         "inherited:%.80s: such a name has a-z, 0-9 and _ only", name);
+    for (char *c = variable; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+    *ret_address = getenv(variable);
+    if (!*ret_address)
+        return afar_fail(err, AFAR_NOT_FOUND,
+                         "inherited:%s: nothing was given to this process under that name (%s is "
+                         "not set)",
+                         name, variable);
+    return AFAR_OK;
+}
+
 afar_code
 afar_object_open(afar_client *client, const char *name, const afar_interface *interface,
                  afar_deadline deadline, afar_object **ret_object, afar_error *err)
@@ -139,6 +166,8 @@ afar_object_open(afar_client *client, const char *name, const afar_interface *in
     if (!client || !name)
         afar__misuse("afar_object_open: a NULL %s for a %s", client ? "name" : "client",
                      interface->name);
+    if (!code && strncmp(name, INHERITED, strlen(INHERITED)) == 0)
+        code = find_inherited(name + strlen(INHERITED), &name, err);
     if (!code)
         code = afar__address_parse_remote(name, &address, err);
     if (code)

@@ -3,7 +3,7 @@
  * What is lent is in two tables, by name and by what it was lent for, and in a list in the order of
  * use, which is the order in which leases end.  There is one timer, for the oldest.  It rings on a
  * thread that polls, so a task on a library thread does the rest: letting go of an object may
- * end it.
+ * end it.  What is kept has no lease: it is in the table of names only, and in a list of its own.
  *
  * `lock` guards all of it.  No object is closed and no relay made while it is held. */
 
@@ -29,13 +29,14 @@ struct lent {
     struct lent *next_name, *next_object; /* in its buckets */
     struct lent *older, *newer;
     int64_t used;
+    bool kept;
     afar_object *object;         /* with a reference: what is called */
     const afar_object *original; /* what was lent; the same, or what a relay leads to and keeps */
     char name[AFAR__LENT_NAME + 1];
 };
 
 struct afar__lend {
-    atomic_uint refs; /* the server's, and the timer's or its task's */
+    atomic_uint refs; /* the server's, the timer's or its task's, one of each that is kept */
     afar_node *node;
     int64_t lease;
     unsigned limit;
@@ -47,6 +48,7 @@ struct afar__lend {
     bool armed; /* the timer is set, or its task is under way */
     unsigned count;
     struct lent *oldest, *newest;
+    struct lent *kept; /* linked by `older` and `newer` */
     struct lent *names[BUCKETS], *objects[BUCKETS];
 };
 
@@ -116,33 +118,67 @@ use_locked(afar__lend *lend, struct lent *lent)
 }
 
 static void
-add_locked(afar__lend *lend, struct lent *lent)
+add_name_locked(afar__lend *lend, struct lent *lent)
 {
     struct lent **name = name_bucket(lend, lent->name);
-    struct lent **object = object_bucket(lend, lent->original);
 
     lent->next_name = *name;
     *name = lent;
-    lent->next_object = *object;
-    *object = lent;
-    append_locked(lend, lent);
     lend->count++;
 }
 
 static void
-remove_locked(afar__lend *lend, struct lent *lent)
+remove_name_locked(afar__lend *lend, struct lent *lent)
 {
     struct lent **place = name_bucket(lend, lent->name);
 
     while (*place != lent)
         place = &(*place)->next_name;
     *place = lent->next_name;
-    place = object_bucket(lend, lent->original);
+    lend->count--;
+}
+
+static void
+add_locked(afar__lend *lend, struct lent *lent)
+{
+    struct lent **object = object_bucket(lend, lent->original);
+
+    add_name_locked(lend, lent);
+    lent->next_object = *object;
+    *object = lent;
+    append_locked(lend, lent);
+}
+
+static void
+remove_locked(afar__lend *lend, struct lent *lent)
+{
+    struct lent **place = object_bucket(lend, lent->original);
+
+    remove_name_locked(lend, lent);
     while (*place != lent)
         place = &(*place)->next_object;
     *place = lent->next_object;
     take_out_locked(lend, lent);
-    lend->count--;
+}
+
+static void
+add_kept_locked(afar__lend *lend, struct lent *lent)
+{
+    add_name_locked(lend, lent);
+    lent->older = NULL;
+    lent->newer = lend->kept;
+    if (lend->kept)
+        lend->kept->older = lent;
+    lend->kept = lent;
+}
+
+static void
+remove_kept_locked(afar__lend *lend, struct lent *lent)
+{
+    remove_name_locked(lend, lent);
+    *(lent->older ? &lent->older->newer : &lend->kept) = lent->newer;
+    if (lent->newer)
+        lent->newer->older = lent->older;
 }
 
 /* ---- leases ---- */
@@ -260,28 +296,34 @@ fill_lent(struct lent *lent, afar_object *object, afar_error *err)
     return code;
 }
 
+static afar_code
+check_room_locked(const afar__lend *lend, const struct lent *made, afar_error *err)
+{
+    const char *interface = afar_object_interface(made->object)->name;
+
+    if (lend->stopped)
+        return afar_fail(err, AFAR_FAILED_PRECONDITION,
+                         "a %s cannot be lent: the server has stopped", interface);
+    if (lend->count >= lend->limit)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED,
+                         "a %s cannot be lent: %u objects are already (max_lent)", interface,
+                         lend->limit);
+    return AFAR_OK;
+}
+
 /* One that was made, unless somebody lent the same meanwhile: that one stays then.  NULL: it
  * cannot be lent. */
 static struct lent *
 keep_locked(afar__lend *lend, struct lent *made, afar_error *err)
 {
-    const char *interface = afar_object_interface(made->object)->name;
     struct lent *before = find_object_locked(lend, made->original);
 
     if (before) {
         use_locked(lend, before);
         return before;
     }
-    if (lend->stopped) {
-        afar_fail(err, AFAR_FAILED_PRECONDITION, "a %s cannot be lent: the server has stopped",
-                  interface);
+    if (check_room_locked(lend, made, err))
         return NULL;
-    }
-    if (lend->count >= lend->limit) {
-        afar_fail(err, AFAR_RESOURCE_EXHAUSTED,
-                  "a %s cannot be lent: %u objects are already (max_lent)", interface, lend->limit);
-        return NULL;
-    }
     add_locked(lend, made);
     arm_locked(lend);
     return made;
@@ -332,6 +374,52 @@ afar__lend_out(afar__lend *lend, afar_object *object, char ret_name[AFAR__LENT_N
     return stopped ? AFAR_FAILED_PRECONDITION : AFAR_RESOURCE_EXHAUSTED;
 }
 
+/* ---- keeping ---- */
+
+afar_code
+afar__lend_keep(afar__lend *lend, afar_object *object, char ret_name[AFAR__LENT_NAME + 1],
+                afar_error *err)
+{
+    struct lent *made = calloc(1, sizeof *made);
+    afar_code code = fill_lent(made, object, err);
+
+    if (code) {
+        free(made);
+        return code;
+    }
+    made->kept = true;
+    memcpy(ret_name, made->name, sizeof made->name);
+    pthread_mutex_lock(&lend->lock);
+    code = check_room_locked(lend, made, err);
+    if (!code) {
+        add_kept_locked(lend, made);
+        atomic_fetch_add(&lend->refs, 1);
+    }
+    pthread_mutex_unlock(&lend->lock);
+    if (code) {
+        made->newer = NULL;
+        let_go(made);
+    }
+    return code;
+}
+
+void
+afar__lend_forget(afar__lend *lend, const char *name)
+{
+    struct lent *lent;
+
+    pthread_mutex_lock(&lend->lock);
+    lent = find_name_locked(lend, name);
+    if (lent)
+        remove_kept_locked(lend, lent);
+    pthread_mutex_unlock(&lend->lock);
+    if (lent) {
+        lent->newer = NULL;
+        let_go(lent);
+    }
+    unref(lend);
+}
+
 /* ---- finding ---- */
 
 bool
@@ -355,7 +443,8 @@ afar__lend_find(afar__lend *lend, const char *name, const afar_interface *interf
     pthread_mutex_lock(&lend->lock);
     lent = find_name_locked(lend, name);
     if (lent && is_of(lent, interface)) {
-        use_locked(lend, lent);
+        if (!lent->kept)
+            use_locked(lend, lent);
         object = afar_object_share(lent->object);
     }
     pthread_mutex_unlock(&lend->lock);
@@ -386,18 +475,23 @@ afar__lend_new(afar_node *node, int64_t lease, unsigned limit, afar__lend **ret_
 void
 afar__lend_stop(afar__lend *lend)
 {
-    struct lent *taken;
+    struct lent *taken, *kept;
     bool disarmed;
 
     pthread_mutex_lock(&lend->lock);
     lend->stopped = true;
     taken = take_until_locked(lend, INT64_MAX);
+    kept = lend->kept;
+    for (struct lent *lent = kept; lent; lent = lent->newer)
+        remove_name_locked(lend, lent);
+    lend->kept = NULL;
     /* If it rings already, its task finds that nothing is left. */
     disarmed = lend->armed && afar__timer_clear(&lend->timer);
     if (disarmed)
         lend->armed = false;
     pthread_mutex_unlock(&lend->lock);
     let_go(taken);
+    let_go(kept);
     if (disarmed)
         atomic_fetch_sub(&lend->refs, 1); /* not the last: the server has one */
 }

@@ -27,6 +27,16 @@ afar_code
 afar__lend_out(afar__lend *lend, afar_object *object, char ret_name[AFAR__LENT_NAME + 1],
                afar_error *err);
 
+/* A name of its own for an object, without a lease, until it is forgotten: it does not become known to who
+ * asks for the name of that object.  `lend` stays until then, too.  The errors are those above. */
+afar_code
+afar__lend_keep(afar__lend *lend, afar_object *object, char ret_name[AFAR__LENT_NAME + 1],
+                afar_error *err);
+
+/* What was kept is not to be found any more.  Also after the stop. */
+void
+afar__lend_forget(afar__lend *lend, const char *name);
+
 /* Whether it looks like a name that was lent. */
 bool
 afar__lend_is_name(const char *name);

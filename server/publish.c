@@ -128,6 +128,64 @@ place_of(afar__publisher *publisher, afar_object *object, afar__spot *ret_spot)
            afar__spot_set(ret_spot, text, name);
 }
 
+/* ---- keeping ---- */
+
+/* The address as a client of this machine opens it. */
+static afar_code
+print_near(const afar__publish *publish, const char *name, char *ret_address, size_t size,
+           afar_error *err)
+{
+    const struct place *place = first_of_kind(publish, AFAR__ADDRESS_UNIX);
+    const afar__address *address;
+    int length;
+
+    for (size_t i = 0; i < publish->count && !place; i++)
+        if (publish->places[i].address.kind == AFAR__ADDRESS_TCP)
+            place = &publish->places[i];
+    if (!place)
+        return afar_fail(err, AFAR_FAILED_PRECONDITION,
+                         "the server listens on no address that another process can connect to");
+    address = &place->address;
+    if (address->kind == AFAR__ADDRESS_UNIX)
+        length = snprintf(ret_address, size, "%s/%s", place->text, name);
+    else
+        length =
+            snprintf(ret_address, size, address->ipv6 ? "afar://[%s]:%u/%s" : "afar://%s:%u/%s",
+                     !place->any     ? address->host
+                     : address->ipv6 ? "::1"
+                                     : "127.0.0.1",
+                     (unsigned)address->port, name);
+    if (length < 0 || (size_t)length >= size)
+        return afar_fail(err, AFAR_FAILED_PRECONDITION, "%.100s: the address is too long",
+                         place->text);
+    return AFAR_OK;
+}
+
+afar_code
+afar__publish_keep(afar__publish *publish, afar_object *object, char *ret_address, size_t size,
+                   afar__kept *ret_kept, afar_error *err)
+{
+    afar__kept kept = { .lend = publish->lend };
+    afar_code code = afar__lend_keep(publish->lend, object, kept.name, err);
+
+    if (code)
+        return code;
+    code = print_near(publish, kept.name, ret_address, size, err);
+    if (code)
+        afar__kept_forget(&kept);
+    else
+        *ret_kept = kept;
+    return code;
+}
+
+void
+afar__kept_forget(afar__kept *kept)
+{
+    if (kept->lend)
+        afar__lend_forget(kept->lend, kept->name);
+    kept->lend = NULL;
+}
+
 /* ---- what comes home ---- */
 
 static bool

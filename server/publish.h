@@ -4,9 +4,12 @@
 /* What a server does for references that travel as addresses: it knows its own addresses, lends
  * what has no name, and finds what calls are for. */
 
+#include <afar/server.h>
+
 #include "runtime/abroad.h"
 #include "runtime/port.h"
 #include "server/exports.h"
+#include "server/lend.h"
 #include "server/listen.h"
 
 typedef struct afar__publish afar__publish;
@@ -28,6 +31,27 @@ afar__publish_endpoint(afar__publish *publish, const char *endpoint, afar_error 
 afar_code
 afar__publish_start(afar__publish *publish, const afar__listener *listeners, size_t count,
                     afar_error *err);
+
+/* Something that only who has its address finds here, until it is forgotten. */
+typedef struct afar__kept {
+    afar__lend *lend; /* NULL: nothing is kept */
+    char name[AFAR__LENT_NAME + 1];
+} afar__kept;
+
+/* Keeps an object for processes on this machine.  The address, as clients open it, is at a unix socket
+ * if there is one.  FAILED_PRECONDITION if the server has not started, has stopped or listens on nothing
+ * that others can connect to; RESOURCE_EXHAUSTED. */
+afar_code
+afar__publish_keep(afar__publish *publish, afar_object *object, char *ret_address, size_t size,
+                   afar__kept *ret_kept, afar_error *err);
+
+/* The server may be gone. */
+void
+afar__kept_forget(afar__kept *kept);
+
+/* Of a server (server.c); NULL until it has started. */
+afar__publish *
+afar__server_publish(afar_server *server);
 
 /* Nobody is sent here any more, but by replies of the server's own calls. */
 void

@@ -449,6 +449,12 @@ afar_server_start(afar_server *server, afar_error *err)
     return start_parts(server, err);
 }
 
+afar__publish *
+afar__server_publish(afar_server *server)
+{
+    return is_open(server) ? NULL : server->publish;
+}
+
 /* ---- stopping ---- */
 
 static void

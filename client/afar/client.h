@@ -15,6 +15,8 @@
  *                                 the path ends at the first component that is not a
  *                                 directory
  *     inproc:server/name          a server of this process (for tests)
+ *     inherited:name              what the process that started this one gave it so
+ *                                 (afar/spawn.h); NOT_FOUND if that is nothing
  *     name                        asks the name server
  *     KEY@name                    the same, and only that key may own the name
  *

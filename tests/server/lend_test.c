@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "runtime/clock.h"
@@ -157,4 +158,65 @@ TEST(leases_that_end_while_others_begin)
     while (atomic_load(&ended) < atomic_load(&crowd.made))
         sched_yield();
     CHECK_INT(atomic_load(&ended), atomic_load(&crowd.made));
+}
+
+/* ---- keeping ---- */
+
+TEST(what_is_kept_has_no_lease)
+{
+    char kept[AFAR__LENT_NAME + 1], again[AFAR__LENT_NAME + 1], lent[AFAR__LENT_NAME + 1];
+    afar_error err = AFAR_ERROR_INIT;
+    afar_node *node = NULL;
+    afar__lend *lend = make_lend(&node, AFAR__MILLISECOND, 3);
+    afar_object *object = make_thing(), *found = object;
+
+    CHECK_OK(afar__lend_keep(lend, object, kept, &err));
+    CHECK_OK(afar__lend_keep(lend, object, again, &err));
+    CHECK_OK(afar__lend_out(lend, object, lent, &err));
+    CHECK(strcmp(kept, again) != 0 && strcmp(kept, lent) != 0);
+    CHECK_FAILS(afar__lend_keep(lend, object, lent, &err), AFAR_RESOURCE_EXHAUSTED);
+    afar_object_close(object);
+    for (afar_deadline late = afar_after_ms(15000); found && afar_deadline_left_ns(late) > 0;) {
+        usleep(5000); /* to look for it begins its lease anew */
+        found = afar__lend_find(lend, lent, NULL);
+        afar_object_close(found);
+    }
+    CHECK(!found);
+
+    found = afar__lend_find(lend, kept, &things);
+    CHECK(found);
+    afar_object_close(found);
+    CHECK(!afar__lend_find(lend, kept, &others));
+    afar__lend_forget(lend, kept);
+    CHECK(!afar__lend_find(lend, kept, NULL));
+    CHECK_INT(atomic_load(&ended), 0);
+    afar__lend_forget(lend, again);
+    afar__lend_free(lend);
+    afar_node_close(node);
+    CHECK_INT(atomic_load(&ended), 1);
+    afar_error_clear(&err);
+}
+
+TEST(what_is_kept_ends_with_the_server)
+{
+    char kept[3][AFAR__LENT_NAME + 1];
+    afar_error err = AFAR_ERROR_INIT;
+    afar_node *node = NULL;
+    afar__lend *lend = make_lend(&node, AFAR__SECOND, 10);
+
+    for (int i = 0; i < 3; i++) {
+        afar_object *object = make_thing();
+
+        CHECK_OK(afar__lend_keep(lend, object, kept[i], &err));
+        afar_object_close(object);
+    }
+    afar__lend_forget(lend, kept[1]);
+    afar__lend_stop(lend);
+    CHECK(!afar__lend_find(lend, kept[0], NULL));
+    afar__lend_free(lend);
+    afar__lend_forget(lend, kept[0]); /* who kept it has no server any more */
+    afar__lend_forget(lend, kept[2]);
+    afar_node_close(node);
+    CHECK_INT(atomic_load(&ended), 3);
+    afar_error_clear(&err);
 }

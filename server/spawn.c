@@ -1,0 +1,367 @@
+/* Children: programs that are processes of a network.
+ *
+ * A thread of the network stands for each.  It waits for two things, the end of the child and the poison of
+ * the network, by descriptors; so it needs no signal, and cannot take one process for another.  What the
+ * child was given is kept by the server (lend.h) until the network knows how it ended.
+ *
+ * A child is made by posix_spawn: a fork would copy the locks of gRPC's threads. */
+
+#include <afar/spawn.h>
+
+#include <ctype.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/clock.h"
+#include "runtime/engine.h"
+#include "runtime/misuse.h"
+#include "runtime/network.h"
+#include "server/publish.h"
+
+#define PREFIX "AFAR_END_"
+#define DEFAULT_GRACE_MS 5000
+#define MAX_ADDRESS 512
+#define MAX_NAME 64
+
+struct child {
+    afar_spawn_options options;
+    const char *program;
+    pid_t pid; /* 0: it was not started, or its end was seen */
+    int pidfd; /* -1: none */
+    int poisoned;
+    char name[128]; /* "worker (process 4711)" */
+    size_t count;
+    struct end {
+        char variable[sizeof PREFIX + MAX_NAME + MAX_ADDRESS + 1];
+        afar__kept kept;
+    } ends[];
+};
+
+/* ---- its end ---- */
+
+/* Whether it ended before `deadline`, or before the network was poisoned. */
+static bool
+wait_for_end(const struct child *child, bool or_poison, int64_t deadline)
+{
+    struct pollfd fds[2] = { { child->pidfd, POLLIN, 0 }, { child->poisoned, POLLIN, 0 } };
+    int64_t left = deadline - afar__now();
+    int ms = deadline == AFAR__NEVER ? -1
+             : left <= 0             ? 0
+                                     : (int)((left + AFAR__MILLISECOND - 1) / AFAR__MILLISECOND);
+
+    while (poll(fds, or_poison ? 2 : 1, ms) < 0 && errno == EINTR)
+        continue;
+    return fds[0].revents != 0;
+}
+
+static void
+reap(struct child *child, siginfo_t *ret_info)
+{
+    ret_info->si_code = 0;
+    while (waitid(P_PIDFD, (id_t)child->pidfd, ret_info, WEXITED) && errno == EINTR)
+        continue;
+    child->pid = 0;
+}
+
+static afar_code
+judge(const struct child *child, const siginfo_t *info, bool late, unsigned grace_ms,
+      afar_error *err)
+{
+    if (late)
+        return afar_fail(err, AFAR_LOST,
+                         "%s did not end within %u ms of the network's poison, and was killed",
+                         child->name, grace_ms);
+    switch (info->si_code) {
+    case CLD_EXITED:
+        return info->si_status == 0
+                   ? AFAR_OK
+                   : afar_fail(err, AFAR_LOST, "%s exited with %d", child->name, info->si_status);
+    case CLD_KILLED:
+    case CLD_DUMPED:
+        return afar_fail(err, AFAR_LOST, "%s was killed by signal %d", child->name,
+                         info->si_status);
+    default:
+        return afar_fail(err, AFAR_LOST, "%s ended, and this program did not let us know how",
+                         child->name);
+    }
+}
+
+/* The process of the network. */
+static afar_code
+stand_for(void *arg, afar_error *err)
+{
+    struct child *child = arg;
+    unsigned grace_ms = child->options.grace_ms ? child->options.grace_ms : DEFAULT_GRACE_MS;
+    bool late = false;
+    siginfo_t info;
+    afar_code code;
+
+    if (!wait_for_end(child, true, AFAR__NEVER))
+        late = !wait_for_end(child, false, afar__now() + grace_ms * AFAR__MILLISECOND);
+    if (late)
+        (void)pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0);
+    reap(child, &info);
+    code = judge(child, &info, late, grace_ms, err);
+    if (child->options.ended)
+        child->options.ended(child->options.arg, code, err);
+    return code;
+}
+
+static void
+release(void *arg)
+{
+    struct child *child = arg;
+    siginfo_t info;
+
+    for (size_t i = 0; i < child->count; i++)
+        afar__kept_forget(&child->ends[i].kept);
+    if (child->pid) {
+        (void)pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0);
+        reap(child, &info);
+    }
+    if (child->pidfd >= 0)
+        close(child->pidfd);
+    free(child);
+}
+
+/* ---- what it is given ---- */
+
+static afar_code
+check_name(const struct child *child, const afar_given *given, afar_error *err)
+{
+    const char *name = given->name ? given->name : "";
+
+    if (!*name || strlen(name) > MAX_NAME ||
+        name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_")])
+        return afar_fail(err, AFAR_INVALID_ARGUMENT,
+                         "%s: \"%.80s\" is no name to give something under: a-z, 0-9 and _, at "
+                         "most %d",
+                         child->program, name, MAX_NAME);
+    return AFAR_OK;
+}
+
+static afar_object *
+object_of(const afar_given *given)
+{
+    if (given->sender)
+        return afar_sender_object(given->sender);
+    return given->receiver ? afar_receiver_object(given->receiver) : given->object;
+}
+
+/* Writes NAME=, and says how long that is. */
+static size_t
+begin_variable(const char *name, char *variable, size_t size)
+{
+    int length = snprintf(variable, size, PREFIX "%s=", name);
+
+    for (char *c = variable; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+    return (size_t)length;
+}
+
+static afar_code
+give(struct child *child, afar__publish *publish, const afar_given *given, afar_error *err)
+{
+    struct end *end = &child->ends[child->count];
+    afar_code code = check_name(child, given, err);
+    afar_object *object = code ? NULL : object_of(given);
+    size_t length;
+
+    if (code)
+        return code;
+    if (!object)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory to give it \"%s\"",
+                         child->program, given->name);
+    length = begin_variable(given->name, end->variable, sizeof end->variable);
+    for (size_t i = 0; i < child->count; i++)
+        if (strncmp(child->ends[i].variable, end->variable, length) == 0)
+            return afar_fail(err, AFAR_INVALID_ARGUMENT, "%s: two things are given as \"%s\"",
+                             child->program, given->name);
+    code = afar__publish_keep(publish, object, end->variable + length,
+                              sizeof end->variable - length, &end->kept, err);
+    if (!code)
+        child->count++;
+    return code;
+}
+
+static afar_code
+give_all(struct child *child, afar_server *server, const afar_given *given, afar_error *err)
+{
+    size_t count = afar__given_count(given);
+    afar__publish *publish = afar__server_publish(server);
+    afar_code code = AFAR_OK;
+
+    if (!publish && count > 0)
+        return afar_fail(err, AFAR_FAILED_PRECONDITION, "%s: the server at %s has not started",
+                         child->program, afar_server_address(server));
+    for (size_t i = 0; i < count && !code; i++)
+        code = give(child, publish, &given[i], err);
+    return code;
+}
+
+/* ---- its start ---- */
+
+/* The environment of this process, without what it was given itself, and with what the child is;
+ * NULL without memory. */
+static char **
+make_environment(struct child *child)
+{
+    size_t before = 0, count = 0;
+    char **variables;
+
+    while (environ && environ[before])
+        before++;
+    variables = calloc(before + child->count + 1, sizeof *variables);
+    if (!variables)
+        return NULL;
+    for (size_t i = 0; i < before; i++)
+        if (strncmp(environ[i], PREFIX, strlen(PREFIX)) != 0)
+            variables[count++] = environ[i];
+    for (size_t i = 0; i < child->count; i++)
+        variables[count++] = child->ends[i].variable;
+    return variables;
+}
+
+/* 0, or an error number. */
+static int
+spawn_with(struct child *child, const char *const argv[], char *const *environment)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none;
+    int failed;
+
+    sigemptyset(&none);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    failed = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+    if (!failed)
+        failed = posix_spawnp(&child->pid, argv[0], &actions, &attributes, (char *const *)argv,
+                              environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    if (failed)
+        child->pid = 0;
+    return failed;
+}
+
+static afar_code
+code_of(int error)
+{
+    switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+        return AFAR_NOT_FOUND;
+    case EACCES:
+    case EPERM:
+        return AFAR_PERMISSION_DENIED;
+    case EAGAIN:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+        return AFAR_RESOURCE_EXHAUSTED;
+    default:
+        return AFAR_FAILED_PRECONDITION;
+    }
+}
+
+/* Without a descriptor it cannot be waited for: then it must not run. */
+static int
+open_pidfd(struct child *child)
+{
+    int failed = 0;
+
+    child->pidfd = pidfd_open(child->pid, 0);
+    if (child->pidfd < 0) {
+        failed = errno;
+        kill(child->pid, SIGKILL);
+        waitpid(child->pid, NULL, 0);
+        child->pid = 0;
+    }
+    return failed;
+}
+
+static afar_code
+start(struct child *child, const char *const argv[], afar_error *err)
+{
+    const char *slash = strrchr(child->program, '/');
+    char **environment = make_environment(child);
+    int failed = environment ? spawn_with(child, argv, environment) : ENOMEM;
+
+    free(environment);
+    if (!failed)
+        failed = open_pidfd(child);
+    if (failed)
+        return afar_fail(err, code_of(failed), "%s cannot be started: %s", child->program,
+                         strerror(failed));
+    snprintf(child->name, sizeof child->name, "%.80s (process %d)",
+             slash ? slash + 1 : child->program, (int)child->pid);
+    return AFAR_OK;
+}
+
+static afar_code
+new_child(afar_network *network, const char *program, size_t count,
+          const afar_spawn_options *options, struct child **ret_child, afar_error *err)
+{
+    static const afar_spawn_options defaults = AFAR_SPAWN_OPTIONS_INIT;
+    struct child *child;
+
+    if (options && options->size != sizeof *options)
+        return afar_fail(err, AFAR_INVALID_ARGUMENT,
+                         "afar_spawn_options was not made with AFAR_SPAWN_OPTIONS_INIT");
+    child = calloc(1, sizeof *child + count * sizeof *child->ends);
+    if (!child)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a process", program);
+    child->options = options ? *options : defaults;
+    child->program = program;
+    child->pidfd = -1;
+    child->poisoned = afar__network_poisoned(network);
+    *ret_child = child;
+    return AFAR_OK;
+}
+
+afar_code
+afar_network_spawn(afar_network *network, afar_server *server, const char *const argv[],
+                   const afar_given *given, const afar_spawn_options *options, afar_error *err)
+{
+    afar__process process = { .run = stand_for, .is_child = true };
+    afar_error why = AFAR_ERROR_INIT;
+    struct child *child = NULL;
+    afar_code code;
+
+    if (!network || !server || !argv || !argv[0])
+        afar__misuse("afar_network_spawn: a NULL %s", !network  ? "network"
+                                                      : !server ? "server"
+                                                                : "program");
+    if (afar__engine_check(err))
+        return AFAR_FAILED_PRECONDITION;
+    code = new_child(network, argv[0], afar__given_count(given), options, &child, &why);
+    process.name = argv[0];
+    if (child) {
+        process.arg = child;
+        process.release = release;
+        process.may_fail = child->options.may_fail;
+        code = give_all(child, server, given, &why);
+        if (!code)
+            code = start(child, argv, &why);
+        process.name = code ? argv[0] : child->name;
+    }
+    if (code) {
+        (void)!afar__network_refuse(network, &process, given, &why, err);
+        afar_error_clear(&why);
+        return code;
+    }
+    if (child->options.ret_pid)
+        *child->options.ret_pid = child->pid;
+    return afar__network_start(network, &process, given, err);
+}
