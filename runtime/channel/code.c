@@ -20,7 +20,7 @@
 #include "runtime/wire.h"
 
 #define FIRST_ROOM ((size_t)256)
-#define MOST_FIELDS 3
+#define MOST_FIELDS 4
 
 /* ---- the messages ---- */
 
@@ -36,7 +36,7 @@ enum { NUMBER = AFAR__WIRE_VARINT, BYTES = AFAR__WIRE_LENGTH };
 /* By the number of their field in Act or Word, from 1. */
 static const struct layout all_acts[] = {
     { "Hello", { "version", "process", "carries" }, { NUMBER, BYTES, BYTES }, 3 },
-    { "Offer", { "select", "payload", "tell" }, { NUMBER, BYTES, NUMBER }, 3 },
+    { "Offer", { "select", "payload", "tell", "patient" }, { NUMBER, BYTES, NUMBER, NUMBER }, 4 },
     { "Withdraw", { "offer" }, { NUMBER }, 1 },
     { "Grant", { "claim", "payload" }, { NUMBER, BYTES }, 2 },
     { "Deny", { "claim" }, { NUMBER }, 1 },
@@ -179,6 +179,7 @@ fill(struct value *values, const afar__step *step, afar__channel_span payload)
     case AFAR__STEP_OFFER:
         values[0] = number_value(step->select);
         values[2] = number_value(step->tell);
+        values[3] = number_value(step->patient);
         break;
     case AFAR__STEP_MESSAGE:
         values[2] = number_value(step->ack);
@@ -400,6 +401,7 @@ take(afar__channel_reader *reader, const struct value *values, afar__channel_sai
     case AFAR__STEP_OFFER:
         step->select = values[0].number;
         step->tell = values[2].number != 0;
+        step->patient = values[3].number != 0;
         break;
     case AFAR__STEP_ACK:
         step->count = values[0].number;

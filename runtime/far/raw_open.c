@@ -323,9 +323,11 @@ make(const afar__way *way, const afar__request *request, struct ours **ret_ours,
     struct ours *ours = calloc(1, sizeof *ours);
     afar_code code;
 
-    if (!ours)
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a stream",
-                         request->method->path);
+    if (!ours) {
+        afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a stream",
+                  request->method->path);
+        return AFAR_RESOURCE_EXHAUSTED;
+    }
     code = afar__question_init(&ours->question, &question_ops, node, request, err);
     if (code) {
         free(ours);
@@ -345,14 +347,14 @@ afar__raw_open(afar_object *object, const afar_method *method, const afar__raw_o
     afar__request request = { .method = method,
                               .deadline = AFAR_FOREVER,
                               .how = AFAR__START_ALONE };
-    afar__way way;
+    afar__way way = { .connection = NULL };
     struct ours *ours = NULL;
     afar_code code = find_way(object, method, &way, err);
 
     if (code)
         return code;
     code = make(&way, &request, &ours, err);
-    if (!code) {
+    if (ours) {
         ours->base.ops = ops;
         ours->base.arg = arg;
         *ret_raw = &ours->base;

@@ -69,6 +69,7 @@ some_step(struct random *random, bool words, uint8_t *room, size_t most,
         .select = some_number(random),
         .offer = some_number(random),
         .tell = random_below(random, 2),
+        .patient = random_below(random, 2),
         .ack = random_below(random, 2),
         .code = codes[random_below(random, 3)],
         .text = texts[random_below(random, 4)],
@@ -111,6 +112,7 @@ flat_act(const Afar__Channels__V1__Act *act)
     case AFAR__CHANNELS__V1__ACT__KIND_OFFER:
         flat.numbers[0] = act->offer->select;
         flat.numbers[1] = (uint64_t)act->offer->tell;
+        flat.numbers[2] = (uint64_t)act->offer->patient;
         return flat_bytes(flat, act->offer->payload.data, act->offer->payload.len);
     case AFAR__CHANNELS__V1__ACT__KIND_WITHDRAW:
         flat.numbers[0] = act->withdraw->offer;
@@ -186,6 +188,7 @@ flat_step(const afar__step *step, afar__channel_span payload)
     case AFAR__STEP_OFFER:
         flat.numbers[0] = step->select;
         flat.numbers[1] = step->tell;
+        flat.numbers[2] = step->patient;
         return flat_bytes(flat, payload.data, payload.length);
     case AFAR__STEP_GRANT:
         return flat_bytes(flat, payload.data, payload.length);
@@ -522,7 +525,7 @@ TEST(what_is_not_in_the_protocol_is_refused)
         REFUSED(true, "\x0a\x02\x52\x00", "Word: is a field that it does not have"),
         REFUSED(false, "\x0a\x04\x1a\x00\x1a\x00", "Act: has more than one kind"),
         REFUSED(false, "\x0a\x02\x10\x00", "Act: has the wire type of another kind of field"),
-        REFUSED(false, "\x0a\x04\x12\x02\x20\x01", "Offer: is a field that it does not have"),
+        REFUSED(false, "\x0a\x04\x12\x02\x28\x01", "Offer: is a field that it does not have"),
         REFUSED(false, "\x0a\x06\x12\x04\x08\x01\x08\x01", "Offer.select: comes twice"),
         REFUSED(false, "\x0a\x04\x12\x02\x10\x01",
                 "Offer.payload: has the wire type of another kind of field"),
