@@ -63,8 +63,9 @@ act_offer(afar__seat *seat, afar__step *step, afar_error *err)
     return AFAR_OK;
 }
 
-/* One that is not there any more has been answered: its answer is on its way.  One that is claimed is
- * withdrawn by the answer to that; one that was sent or granted has happened, or will be answered. */
+/* One that is not there any more has been answered: its answer is on its way.  The claim of one that was
+ * claimed will be denied, since acts come in order: its pair need not wait for that.  One that was sent
+ * or granted has happened, or will be answered. */
 static afar_code
 act_withdraw(afar__seat *seat, const afar__step *step, afar_error *err)
 {
@@ -77,9 +78,14 @@ act_withdraw(afar__seat *seat, const afar__step *step, afar_error *err)
     if (!entry)
         return AFAR_OK;
     bid = (afar__bid *)((char *)entry - offsetof(afar__bid, by_number));
-    if (bid->offer.state == AFAR__OFFER_SENT || bid->offer.state == AFAR__OFFER_ASKED ||
+    if (bid->offer.state == AFAR__OFFER_SENT ||
         (bid->offer.state == AFAR__OFFER_HELD && bid->select != 0))
         return AFAR_OK;
+    if (bid->offer.state == AFAR__OFFER_ASKED) {
+        bid->withdrawn = true;
+        afar__offer_loosen(&bid->offer);
+        return AFAR_OK;
+    }
     afar__seat_say(seat, AFAR__STEP_WITHDRAWN, step->number);
     afar__bid_free(bid);
     return AFAR_OK;
@@ -109,6 +115,10 @@ act_grant(afar__seat *seat, afar__step *step, afar_error *err)
     bid = take_claim(seat, step->number, err);
     if (!bid)
         return AFAR_INVALID_ARGUMENT;
+    if (bid->withdrawn)
+        return afar_fail(err, AFAR_INVALID_ARGUMENT,
+                         "claim %" PRIu64 " is granted behind the withdrawal of its offer",
+                         step->number);
     bid->parcel = step->parcel;
     bid->bytes = step->bytes;
     step->parcel = NULL;

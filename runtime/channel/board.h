@@ -26,7 +26,9 @@
  * is not on the list has an offer that stands.  At first all are on it.
  *
  * Fairness: a home pairs the oldest offers first; the list is first in, first out, and a guard that
- * happened goes to its end.  By priority: of the guards that could happen when the round begins, the
+ * happened goes to its end.  A guard on a proxy that missed its turn, since its claim came when the
+ * select was not there for it, asks in the next round, and those behind it in the list wait for the
+ * answer: else guards here, which are so much faster, would always be first.  By priority: of the guards that could happen when the round begins, the
  * first in the array; a guard on a proxy counts as one that could not once the home has said Waiting or
  * withdrew, and until all in front of it have, a claim for a later one waits.
  *
@@ -284,6 +286,7 @@ struct afar__guard {
     uint8_t list;                /* of the select's two lists, the one it is in */
     bool failed;                 /* it wants to say what its channel has come to */
     bool unsure;                 /* its home was asked, and has not answered */
+    bool missed;                 /* a claim of its home was denied: that is asked first next time */
     afar__guard *next, **link;   /* in that list */
     afar__offer offer;           /* at a home here; at a proxy: while it waits to be sent */
     size_t cost;                 /* at a proxy: of its message, if known */
@@ -317,6 +320,7 @@ struct afar__select {
     bool early;                       /* something was fired between the rounds */
     size_t channels;                  /* guards on homes and proxies that are not off */
     size_t unsure;                    /* guards whose home has not answered */
+    size_t missed;                    /* those among them that are asked first */
     afar__guards look;                /* guards that have no offer: to be looked at */
     afar__guards wants;               /* guards that could happen, once it is open and sure */
     afar__guard *fired;               /* what happened otherwise meanwhile */

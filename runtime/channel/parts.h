@@ -82,6 +82,7 @@ typedef struct afar__bid {
     size_t bytes; /* of the parcel */
     size_t cost;  /* what it takes of the window */
     bool tell, patient;
+    bool withdrawn; /* while it is claimed: that will be denied */
 } afar__bid;
 
 struct afar__home {
@@ -401,6 +402,10 @@ void
 afar__ticket_grant(afar__ticket *ticket);
 void
 afar__ticket_deny(afar__ticket *ticket);
+
+/* The same, for a select that was not there for it; its guard remembers that. */
+void
+afar__ticket_miss(afar__ticket *ticket);
 
 /* Says Withdraw, once. */
 void

@@ -67,7 +67,8 @@ afar__proxy_attached(afar__proxy *proxy)
         say_poison(proxy, proxy->poison);
     free(proxy->poison);
     proxy->poison = NULL;
-    afar__proxy_is_due(proxy);
+    afar__proxy_settle(proxy);
+    /* Those without room cannot happen now. */
     for (afar__offer *offer = proxy->unsent.first; offer; offer = offer->next)
         afar__guard_unsure(offer->guard, false);
     afar__board_work(proxy->board);

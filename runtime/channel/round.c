@@ -10,7 +10,7 @@
 #include "runtime/channel/parts.h"
 
 static void
-append(afar__guards *guards, afar__guard **where, afar__guard *guard)
+insert_before(afar__guards *guards, afar__guard **where, afar__guard *guard)
 {
     guard->next = *where;
     guard->link = where;
@@ -21,18 +21,18 @@ append(afar__guards *guards, afar__guard **where, afar__guard *guard)
         guards->last = &guard->next;
 }
 
-/* First in, first out; by priority in the order of the array. */
+/* First in, first out, but for one that missed its turn; by priority in the order of the array. */
 static void
 insert(afar__select *select, afar__guards *guards, afar__guard *guard)
 {
-    afar__guard **where = guards->last;
+    afar__guard **where = guard->missed ? &guards->first : guards->last;
 
     if (select->by_priority && guards->first) {
         where = &guards->first;
         while (*where && *where < guard)
             where = &(*where)->next;
     }
-    append(guards, where, guard);
+    insert_before(guards, where, guard);
 }
 
 void
@@ -108,11 +108,15 @@ afar__guard_unsure(afar__guard *guard, bool unsure)
     guard->unsure = unsure;
     if (unsure) {
         select->unsure++;
+        select->missed += guard->missed;
         return;
     }
     select->unsure--;
-    if (select->state == AFAR__SELECT_OPEN && (select->by_priority || select->polling))
+    select->missed -= guard->missed;
+    if (select->state == AFAR__SELECT_OPEN &&
+        (select->by_priority || select->polling || guard->missed))
         afar__select_is_due(select);
+    guard->missed = false;
 }
 
 uint64_t
@@ -144,8 +148,10 @@ afar__select_done(afar__select *select, afar__guard *guard, afar_code code, cons
     select->fired = NULL;
     select->stopping = false;
     select->polling = false;
-    if (guard)
+    if (guard) {
+        afar__select_unlist(guard);
         afar__select_list(guard);
+    }
     if (select->wants.first)
         afar__select_is_due(select);
     if (select->board->current != select)
@@ -223,7 +229,7 @@ deny(afar__guard *guard)
     if (!failed && guard->home)
         afar__offer_gone(&guard->offer);
     else if (!failed)
-        afar__ticket_deny(guard->ticket);
+        afar__ticket_miss(guard->ticket);
     afar__select_list(guard);
 }
 
@@ -258,11 +264,12 @@ afar__select_settle(afar__select *select)
     }
     if (select->state == AFAR__SELECT_OPEN && select->stopping)
         afar__select_done(select, NULL, AFAR_OK, NULL);
-    while (select->state == AFAR__SELECT_OPEN && (guard = select->look.first)) {
+    while (select->state == AFAR__SELECT_OPEN && select->missed == 0 &&
+           (guard = select->look.first)) {
         afar__select_unlist(guard);
         afar__select_look(guard);
     }
     if (select->state == AFAR__SELECT_OPEN && select->polling && select->unsure == 0 &&
-        !select->wants.first)
+        !select->wants.first && !select->look.first)
         afar__select_done(select, NULL, AFAR_OK, NULL);
 }

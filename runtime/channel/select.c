@@ -20,7 +20,7 @@ afar__select_open(afar__select *select, afar__board *board, afar__guard *guards,
 
         guard->select = select;
         guard->list = AFAR__LIST_NONE;
-        guard->failed = guard->unsure = false;
+        guard->failed = guard->unsure = guard->missed = false;
         guard->cost = 0;
         guard->ticket = NULL;
         guard->fired = 0;
@@ -66,12 +66,15 @@ static void
 fire_early(afar__select *select)
 {
     select->early = false;
-    if (select->state != AFAR__SELECT_HELD)
+    if (select->state != AFAR__SELECT_HELD && select->state != AFAR__SELECT_OPEN)
         return;
     for (afar__guard *guard = select->look.first; guard; guard = guard->next) {
         if (guard->fired == select->round && !guard->off) {
             select->fired = guard;
-            let_go(select);
+            if (select->state == AFAR__SELECT_HELD)
+                let_go(select);
+            else
+                afar__select_is_due(select);
             return;
         }
     }
@@ -153,6 +156,7 @@ afar__guard_withdraw(afar__guard *guard)
         afar__ticket_withdraw(ticket);
     }
     afar__guard_unsure(guard, false);
+    guard->missed = false;
     afar__select_unlist(guard);
 }
 

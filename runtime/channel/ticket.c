@@ -100,8 +100,8 @@ say_offer(afar__ticket *ticket, afar__parcel *parcel)
         step.tell = select->polling;
     } else {
         step.select = afar__select_number(select);
-        step.tell = select->polling || select->by_priority;
-        step.patient = select->polling && !select->by_priority;
+        step.tell = select->polling || select->by_priority || ticket->guard->missed;
+        step.patient = step.tell && !select->by_priority;
     }
     ticket->tell = step.tell;
     afar__guard_unsure(ticket->guard, step.tell);
@@ -161,8 +161,11 @@ afar__proxy_offer(afar__guard *guard)
     afar__proxy *proxy = guard->proxy;
 
     guard->cost = 0;
+    if (is_exclusive(guard))
+        guard->missed = false;
     if (proxy->attached && !proxy->unsent.first && send_offer(guard))
         return;
+    guard->missed = false;
     afar__offer_enter(&guard->offer, AFAR__OFFER_UNSENT);
     if (!proxy->attached)
         afar__guard_unsure(guard, true);
@@ -241,6 +244,15 @@ afar__ticket_deny(afar__ticket *ticket)
 {
     say(ticket->proxy, AFAR__STEP_DENY, ticket->by_claim.number);
     afar__ticket_free(ticket);
+}
+
+void
+afar__ticket_miss(afar__ticket *ticket)
+{
+    afar__guard *guard = ticket->guard;
+
+    afar__ticket_deny(ticket);
+    guard->missed = !guard->select->by_priority;
 }
 
 void

@@ -114,7 +114,7 @@ word_claim(afar__proxy *proxy, const afar__step *step, afar_error *err)
         afar__select_want(guard, false);
         break;
     case AFAR__NEVER:
-        afar__ticket_deny(ticket);
+        afar__ticket_miss(ticket);
         afar__select_list(guard);
         break;
     }
