@@ -25,7 +25,7 @@ afar__home_new(afar__board *board, unsigned capacity)
     afar__offers_init(&home->queues[AFAR__RECEIVES]);
     afar__offers_init(&home->deals);
     if (capacity > 0) {
-        home->ring = malloc(home->room * sizeof(afar__parcel *));
+        home->ring = calloc(home->room, sizeof(afar__parcel *));
         if (!home->ring) {
             free(home);
             return NULL;
@@ -41,7 +41,7 @@ static bool
 grow(afar__home *home)
 {
     size_t room = home->room * 2 < home->capacity ? home->room * 2 : home->capacity;
-    afar__parcel **ring = malloc(room * sizeof(afar__parcel *));
+    afar__parcel **ring = calloc(room, sizeof(afar__parcel *));
 
     if (!ring)
         return false;

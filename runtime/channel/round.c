@@ -149,6 +149,7 @@ afar__select_done(afar__select *select, afar__guard *guard, afar_code code, cons
     select->stopping = false;
     select->polling = false;
     if (guard) {
+        guard->missed = false;
         afar__select_unlist(guard);
         afar__select_list(guard);
     }
