@@ -125,17 +125,18 @@ run_once(void)
     afar__home *plain, *buffered;
     line *lines[4];
     const char *text;
+    long which = failing;
 
     asked = failed = 0;
     process_init(&low, 1);
     process_init(&middle, 2);
-    failing = -failing; /* not in the beginning */
+    failing = 0; /* not in the beginning */
     plain = afar__home_new(&middle.board, 0);
     buffered = afar__home_new(&middle.board, 1000);
     for (int i = 0; i < 4; i++)
         lines[i] = line_new(&low, &middle, i < 2 ? plain : buffered, (afar__direction)(i % 2));
     asked = 0;
-    failing = -failing;
+    failing = which;
     do_everything(plain, buffered, lines);
     if (lines[0]->seat) {
         CHECK_INT(afar__home_state(plain, AFAR__SENDS, &text), AFAR_POISONED);
