@@ -305,7 +305,11 @@ start(struct child *child, const char *const argv[], afar_error *err)
         return afar_fail(err, code_of(failed), "%s cannot be started: %s", child->program,
                          strerror(failed));
     snprintf(child->name, sizeof child->name, "%.80s (process %d)",
-             slash ? slash + 1 : child->program, (int)child->pid);
+             child->options.name ? child->options.name
+             : slash             ? slash + 1
+                                 : child->program,
+             (int)child->pid);
+    child->options.name = NULL;
     return AFAR_OK;
 }
 

@@ -34,7 +34,8 @@
  *         return code == AFAR_ENDED || code == AFAR_POISONED ? EXIT_SUCCESS : EXIT_FAILURE;
  *     }
  *
- * The farmer receives LOST from results[i] when that worker was killed, and gives its job to another.
+ * The farmer receives LOST from results[i] when that worker was killed, and gives its job to another.  A child
+ * finishes its senders before it closes its client: an end that goes with its client is lost.
  *
  * A child gets what it was given from the server, under names that nobody can guess; they are in its environment,
  * as AFAR_END_JOBS for "jobs", and hold until it has ended.  What was given counts as in use until then:
@@ -54,6 +55,7 @@ AFAR_BEGIN
 
 typedef struct afar_spawn_options {
     size_t size;                   /* sizeof(afar_spawn_options): the INIT sets it */
+    const char *name;              /* for messages; NULL: the program's */
     bool may_fail;                 /* its failure is not the network's: nothing is poisoned */
     unsigned grace_ms;             /* what it gets to end when the network has been poisoned; then
                                       it is killed.  0: 5,000 */
@@ -65,7 +67,7 @@ typedef struct afar_spawn_options {
     pid_t *ret_pid;                /* where its process id goes; may be NULL */
 } afar_spawn_options;
 
-#define AFAR_SPAWN_OPTIONS_INIT { sizeof(afar_spawn_options), false, 0, NULL, NULL, NULL }
+#define AFAR_SPAWN_OPTIONS_INIT { sizeof(afar_spawn_options), NULL, false, 0, NULL, NULL, NULL }
 
 /* Starts a program as a process of the network.  argv ends with NULL; a program without a slash is
  * looked for in PATH.  It gets the environment, standard input, output and error of this process, no

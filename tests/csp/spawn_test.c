@@ -344,6 +344,21 @@ TEST(a_child_that_exits_badly_has_failed)
     close_world(world);
 }
 
+TEST(a_child_has_the_name_it_is_given)
+{
+    struct world world = open_world();
+    const char *const argv[] = { child_program(), "exit", "1", NULL };
+    afar_spawn_options options = AFAR_SPAWN_OPTIONS_INIT;
+    afar_error err = AFAR_ERROR_INIT;
+
+    options.name = "the third";
+    CHECK_OK(afar_network_spawn(world.network, world.server, argv, NULL, &options, &err));
+    CHECK_FAILS(afar_network_wait(world.network, soon(), &err), AFAR_LOST);
+    CHECK(strncmp(err.message, "the third (process ", 19) == 0);
+    afar_error_clear(&err);
+    close_world(world);
+}
+
 struct told {
     struct event event;
     afar_code code;
