@@ -19,13 +19,13 @@ typedef struct afar__process {
 
 /* As afar_network_run. */
 AFAR_MUST_USE afar_code
-afar__network_start(afar_network *network, const afar__process *process, const afar_given *given,
+afar__network_start(afar_network *network, const afar__process *is, const afar_given *given,
                     afar_error *err);
 
 /* It could not be started, as *why says: fails the network, if that is its failure, and lets go as
  * afar__network_start does then. */
 afar_code
-afar__network_refuse(afar_network *network, const afar__process *process, const afar_given *given,
+afar__network_refuse(afar_network *network, const afar__process *is, const afar_given *given,
                      const afar_error *why, afar_error *err);
 
 /* A descriptor that can be read once the network is poisoned.  It lives as long as the network. */

@@ -89,7 +89,9 @@ judge(const struct child *child, const siginfo_t *info, bool late, unsigned grac
         return afar_fail(err, AFAR_LOST, "%s was killed by signal %d", child->name,
                          info->si_status);
     default:
-        return afar_fail(err, AFAR_LOST, "%s ended, and this program did not let us know how",
+        return afar_fail(err, AFAR_LOST,
+                         "%s ended, and nobody here knows how: another part of this program waited "
+                         "for it",
                          child->name);
     }
 }
@@ -310,6 +312,8 @@ start(struct child *child, const char *const argv[], afar_error *err)
                                  : child->program,
              (int)child->pid);
     child->options.name = NULL;
+    if (child->options.ret_pid)
+        *child->options.ret_pid = child->pid;
     return AFAR_OK;
 }
 
@@ -349,23 +353,21 @@ afar_network_spawn(afar_network *network, afar_server *server, const char *const
                                                                 : "program");
     if (afar__engine_check(err))
         return AFAR_FAILED_PRECONDITION;
-    code = new_child(network, argv[0], afar__given_count(given), options, &child, &why);
     process.name = argv[0];
-    if (child) {
+    code = new_child(network, argv[0], afar__given_count(given), options, &child, &why);
+    if (!code) {
         process.arg = child;
         process.release = release;
         process.may_fail = child->options.may_fail;
         code = give_all(child, server, given, &why);
-        if (!code)
-            code = start(child, argv, &why);
-        process.name = code ? argv[0] : child->name;
     }
+    if (!code)
+        code = start(child, argv, &why);
     if (code) {
         (void)!afar__network_refuse(network, &process, given, &why, err);
         afar_error_clear(&why);
         return code;
     }
-    if (child->options.ret_pid)
-        *child->options.ret_pid = child->pid;
+    process.name = child->name;
     return afar__network_start(network, &process, given, err);
 }

@@ -359,6 +359,21 @@ TEST(a_child_has_the_name_it_is_given)
     close_world(world);
 }
 
+/* Somebody else takes the ends of children, here the kernel. */
+TEST(a_child_that_others_waited_for)
+{
+    struct world world = open_world();
+    const char *const argv[] = { child_program(), "exit", "0", NULL };
+    afar_error err = AFAR_ERROR_INIT;
+
+    CHECK(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
+    CHECK_OK(afar_network_spawn(world.network, world.server, argv, NULL, NULL, &err));
+    CHECK_FAILS(afar_network_wait(world.network, soon(), &err), AFAR_LOST);
+    CHECK(strstr(err.message, "ended, and nobody here knows how"));
+    afar_error_clear(&err);
+    close_world(world);
+}
+
 struct told {
     struct event event;
     afar_code code;

@@ -77,9 +77,10 @@ hang(afar_error *err)
 
     if (!code)
         code = send_pid(err);
-    while (!code)
+    if (code)
+        return code;
+    for (;;)
         pause();
-    return code;
 }
 
 /* Before Afar opened any. */
