@@ -172,6 +172,13 @@ afar__home_state(const afar__home *home, afar__direction side, const char **ret_
 bool
 afar__home_post(afar__home *home, afar__parcel *parcel);
 
+/* Hands a message over at once, without a select: to one that waits here, or into the buffer; from one, or out of
+ * it.  False if it is not as simple as that: nothing has happened, and a select may do it. */
+bool
+afar__home_send_at_once(afar__home *home, afar__parcel *parcel);
+bool
+afar__home_receive_at_once(afar__home *home, afar__parcel **ret_parcel);
+
 /* How many are buffered, and how many offers stand on a side. */
 size_t
 afar__home_buffer_count(const afar__home *home);

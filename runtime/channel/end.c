@@ -195,10 +195,21 @@ take_parcel(afar__guard *guard)
     return parcel;
 }
 
-/* A select with one case.  `parcel`: to be sent; it is used up. */
+/* `parcel`: to be sent; it is used up then. */
+static bool
+at_once_locked(const afar__end *end, afar__parcel *parcel, afar__happened *ret_happened)
+{
+    afar__home *home = afar__channel_home(end->channel);
+
+    *ret_happened = (afar__happened){ .code = AFAR_OK };
+    if (end->direction == AFAR__SENDS)
+        return afar__home_send_at_once(home, parcel);
+    return afar__home_receive_at_once(home, &ret_happened->parcel);
+}
+
 static afar_code
-one_case(afar__end *end, afar__parcel *parcel, int64_t deadline, afar__happened *ret_happened,
-         afar_error *err)
+select_one_unlock(const afar__end *end, afar__parcel *parcel, int64_t deadline,
+                  afar__happened *ret_happened, afar_error *err)
 {
     afar__guard guard = { .user = parcel };
     afar__rest rest = { .only = end->channel, .elsewhere = true, .pack = take_parcel };
@@ -206,12 +217,23 @@ one_case(afar__end *end, afar__parcel *parcel, int64_t deadline, afar__happened 
 
     afar__end_guard(end, &guard);
     afar__rest_open(&rest, &guard, 1, false);
-    afar__channels_lock();
     code = afar__rest_round_unlock(&rest, false, deadline, ret_happened, err);
     afar__rest_close(&rest);
     if (guard.user)
         afar__parcel_free(guard.user);
     return code ? code : ret_happened->code;
+}
+
+/* Does what a select with one case does.  `parcel`: to be sent; it is used up. */
+static afar_code
+one_case(const afar__end *end, afar__parcel *parcel, int64_t deadline, afar__happened *ret_happened,
+         afar_error *err)
+{
+    afar__channels_lock();
+    if (!end->channel || !at_once_locked(end, parcel, ret_happened))
+        return select_one_unlock(end, parcel, deadline, ret_happened, err);
+    afar__channels_unlock();
+    return AFAR_OK;
 }
 
 afar_code
@@ -312,18 +334,11 @@ post_away(afar__end *end, afar__parcel *parcel, int64_t deadline, afar_error *er
 }
 
 static afar_code
-post_here(afar__end *end, afar__parcel *parcel, int64_t deadline, afar_error *err)
+post_here(const afar__end *end, afar__parcel *parcel, int64_t deadline, afar_error *err)
 {
     afar__happened happened;
-    bool posted;
-    afar_code code;
+    afar_code code = one_case(end, parcel, deadline, &happened, err);
 
-    afar__channels_lock();
-    posted = afar__home_post(afar__channel_home(end->channel), parcel);
-    afar__channels_unlock();
-    if (posted)
-        return AFAR_OK;
-    code = one_case(end, parcel, deadline, &happened, err);
     if (!code && happened.late)
         code = late(end, "there was no room for the message in time", err);
     return code;

@@ -5,6 +5,7 @@
  *
  *   board.c     the board, and its work list
  *   home.c      channels: life, ends, poison
+ *   quick.c     what needs no select
  *   place.c     where an offer goes: to another, into the buffer, into the queue
  *   deal.c      pairs: claims in order, the message, and how a pair falls apart
  *   seat.c      processes that are attached: life
