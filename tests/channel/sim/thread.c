@@ -221,7 +221,7 @@ end_is_over(struct sim_thread *thread, struct sim_hold *hold)
 {
     if (!hold->end || sim_chance(world_of(thread), 8))
         return;
-    if (sim_chance(world_of(thread), 2) && attach_again(thread, hold))
+    if ((hold->doubt || sim_chance(world_of(thread), 2)) && attach_again(thread, hold))
         return;
     give_back(thread, hold);
 }

@@ -74,7 +74,11 @@ choose_profile(struct sim_world *world)
     profile->refusals = sim_chance(world, 8) ? 20 : 0;
     profile->big = sim_chance(world, 8) ? 4 : 0;
     profile->one_receiver = sim_chance(world, 3);
-    profile->mesh = sim_chance(world, 4);
+    profile->mesh = sim_chance(world, 3);
+    if (profile->mesh) {
+        profile->network = 1 + sim_below(world, 4);
+        profile->one_receiver = false;
+    }
     profile->gather = sim_chance(world, 2);
 }
 
@@ -88,18 +92,17 @@ finish_unused(struct sim_channel *channel, afar__direction side)
     sim_channel_less(channel, side, false);
 }
 
-/* Some threads, and who has which end at first. */
+/* Who has which end at first. */
 static void
 share_out(struct sim_world *world, struct sim_channel *channel, afar__direction side)
 {
-    unsigned count = 1 + sim_below(world, 3);
+    bool one = side == AFAR__RECEIVES && world->profile.one_receiver;
+    unsigned count = one ? 1 : 1 + sim_below(world, 3);
 
-    if (world->profile.mesh)
-        count = 4;
-    if (side == AFAR__RECEIVES && world->profile.one_receiver)
-        count = 1;
-
-    while (count-- > 0) {
+    for (unsigned i = 0; i < SIM_THREADS && world->profile.mesh; i++)
+        if (world->threads[i].state != SIM_NOBODY)
+            sim_thread_take(&world->threads[i], channel, side);
+    while (count-- > 0 && !world->profile.mesh) {
         unsigned at = sim_below(world, SIM_THREADS);
 
         while (world->threads[at].state == SIM_NOBODY)
