@@ -257,7 +257,8 @@ afar__select_settle(afar__select *select)
     if (select->state == AFAR__SELECT_DONE || select->state == AFAR__SELECT_IDLE)
         while (select->wants.first)
             deny(select->wants.first);
-    while (select->state == AFAR__SELECT_OPEN && (guard = next_want(select))) {
+    /* If it is due again, those that come now would only wait for that. */
+    while (select->state == AFAR__SELECT_OPEN && !select->due && (guard = next_want(select))) {
         if (guard == select->fired)
             afar__select_done(select, guard, AFAR_OK, NULL);
         else
@@ -265,12 +266,12 @@ afar__select_settle(afar__select *select)
     }
     if (select->state == AFAR__SELECT_OPEN && select->stopping)
         afar__select_done(select, NULL, AFAR_OK, NULL);
-    while (select->state == AFAR__SELECT_OPEN && select->missed == 0 &&
+    while (select->state == AFAR__SELECT_OPEN && !select->due && select->missed == 0 &&
            (guard = select->look.first)) {
         afar__select_unlist(guard);
         afar__select_look(guard);
     }
-    if (select->state == AFAR__SELECT_OPEN && select->polling && select->unsure == 0 &&
-        !select->wants.first && !select->look.first)
+    if (select->state == AFAR__SELECT_OPEN && !select->due && select->polling &&
+        select->unsure == 0 && !select->wants.first && !select->look.first)
         afar__select_done(select, NULL, AFAR_OK, NULL);
 }
