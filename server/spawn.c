@@ -355,15 +355,15 @@ afar_network_spawn(afar_network *network, afar_server *server, const char *const
         return AFAR_FAILED_PRECONDITION;
     process.name = argv[0];
     code = new_child(network, argv[0], afar__given_count(given), options, &child, &why);
-    if (!code) {
+    if (child) {
         process.arg = child;
         process.release = release;
         process.may_fail = child->options.may_fail;
         code = give_all(child, server, given, &why);
+        if (!code)
+            code = start(child, argv, &why);
     }
-    if (!code)
-        code = start(child, argv, &why);
-    if (code) {
+    if (!child || code) {
         (void)!afar__network_refuse(network, &process, given, &why, err);
         afar_error_clear(&why);
         return code;
