@@ -28,15 +28,17 @@
  * Fairness: a home pairs the oldest offers first; the list is first in, first out, and a guard that
  * happened goes to its end.  A guard on a proxy that missed its turn, since its claim came when the
  * select was not there for it, asks in the next round, and those behind it in the list wait for the
- * answer: else guards here, which are so much faster, would always be first.  By priority: of the guards that could happen when the round begins, the
- * first in the array; a guard on a proxy counts as one that could not once the home has said Waiting or
- * withdrew, and until all in front of it have, a claim for a later one waits.
+ * answer: else guards here, which are so much faster, would always be first.  By priority: of the
+ * guards that could happen when the round begins, the first in the array; a guard on a proxy counts as
+ * one that could not once the home has said Waiting or withdrew, and until all in front of it
+ * have, a claim for a later one waits.  Time-outs, and what is fired, wait for none of that.
  *
  * Parcels are messages; they are the owner's, and one at a time has each.
  *
  * Memory.  What a peer can make a home hold: its offers, at most `offers` a seat, 128 bytes each or
- * so, and payloads within its window.  Out of memory for what a peer wants: its seat fails with
- * RESOURCE_EXHAUSTED.  A guard at a home here takes none beyond itself; an offer at a proxy does, since it
+ * so, payloads within its window, and one message for each claim that it granted and whose
+ * receiver, which is claimed behind it, has not answered yet.  Out of memory for what a peer wants: its
+ * seat fails with RESOURCE_EXHAUSTED.  A guard at a home here takes none beyond itself; an offer at a proxy does, since it
  * may outlive its select, and without it the guard ends the round with RESOURCE_EXHAUSTED. */
 
 #include <stdbool.h>

@@ -214,23 +214,18 @@ commit_with_buffer(afar__offer *offer)
 
 /* ---- claims ---- */
 
-static int
-compare(afar__offer *a, afar__offer *b)
+static uint64_t
+number_of(afar__offer *offer)
 {
-    const uint8_t *process[2];
-    uint64_t number[2];
-    afar__offer *offers[2] = { a, b };
-    int order;
+    return offer->guard ? afar__select_number(offer->guard->select) : afar__bid_of(offer)->select;
+}
 
-    for (int i = 0; i < 2; i++) {
-        afar__offer *offer = offers[i];
+static bool
+is_lower(afar__offer *a, afar__offer *b)
+{
+    int order = memcmp(afar__offer_process(a), afar__offer_process(b), 16);
 
-        process[i] = offer->guard ? offer->home->board->process : offer->seat->process;
-        number[i] =
-            offer->guard ? afar__select_number(offer->guard->select) : afar__bid_of(offer)->select;
-    }
-    order = memcmp(process[0], process[1], 16);
-    return order ? order : number[0] < number[1] ? -1 : 1;
+    return order < 0 || (order == 0 && number_of(a) < number_of(b));
 }
 
 /* Which of a pair is claimed first: one that is granted in advance, or the lower. */
@@ -239,7 +234,7 @@ first_of(afar__offer *offer)
 {
     if (afar__offer_is_exclusive(offer->pair))
         return offer->pair;
-    if (afar__offer_is_exclusive(offer) || compare(offer, offer->pair) < 0)
+    if (afar__offer_is_exclusive(offer) || is_lower(offer, offer->pair))
         return offer;
     return offer->pair;
 }

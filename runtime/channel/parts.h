@@ -282,6 +282,13 @@ afar__bid_of(afar__offer *offer)
     return (afar__bid *)offer; /* its first member */
 }
 
+/* Whose it is; 16 bytes. */
+static inline const uint8_t *
+afar__offer_process(const afar__offer *offer)
+{
+    return offer->seat ? offer->seat->process : offer->home->board->process;
+}
+
 /* Exclusive offers are granted in advance. */
 static inline bool
 afar__offer_is_exclusive(const afar__offer *offer)

@@ -69,18 +69,14 @@ parked_last(const afar__offers *offers)
 bool
 afar__offer_is_same(const afar__offer *a, const afar__offer *b)
 {
-    const afar__bid *bid = (const afar__bid *)b;
-    const uint8_t *process;
-    uint64_t number;
+    uint64_t numbers[2];
 
     if (a->guard && b->guard)
         return a->guard->select == b->guard->select;
-    if (b->guard)
-        return afar__offer_is_same(b, a);
-    process = a->guard ? a->home->board->process : a->seat->process;
-    number = a->guard ? a->guard->select->number : ((const afar__bid *)a)->select;
-    return number != 0 && number == bid->select &&
-           memcmp(process, b->seat->process, sizeof(b->seat->process)) == 0;
+    numbers[0] = a->guard ? a->guard->select->number : ((const afar__bid *)a)->select;
+    numbers[1] = b->guard ? b->guard->select->number : ((const afar__bid *)b)->select;
+    return numbers[0] != 0 && numbers[0] == numbers[1] &&
+           memcmp(afar__offer_process(a), afar__offer_process(b), 16) == 0;
 }
 
 /* In front of those that came later; most are found in their order. */

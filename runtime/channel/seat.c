@@ -89,6 +89,18 @@ afar__bid_free(afar__bid *bid)
     }
 }
 
+/* Of a seat that is over. */
+static void
+free_bids(afar__seat *seat)
+{
+    afar__bid *next;
+
+    for (afar__bid *bid = seat->bids; bid; bid = next) {
+        next = bid->next;
+        afar__bid_free(bid);
+    }
+}
+
 void
 afar__seat_rest(afar__seat *seat)
 {
@@ -100,8 +112,7 @@ afar__seat_rest(afar__seat *seat)
     step.code = seat->home->code[seat->direction];
     step.text = afar__home_text(seat->home, step.code, seat->direction);
     seat->home->board->ops->word(seat->home->board->arg, seat, &step);
-    while (seat->bids)
-        afar__bid_free(seat->bids);
+    free_bids(seat);
 }
 
 void
@@ -132,8 +143,7 @@ afar__seat_leave(afar__seat *seat)
     seat->over = true;
     while ((offer = seat->unacknowledged.first))
         afar__deal_unknown(offer);
-    while (seat->bids)
-        afar__bid_free(seat->bids);
+    free_bids(seat);
     afar__numbers_clear(&seat->by_number);
     afar__numbers_clear(&seat->by_claim);
     *seat->link = seat->next;

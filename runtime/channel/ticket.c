@@ -58,6 +58,7 @@ afar__ticket_free(afar__ticket *ticket)
 void
 afar__ticket_happened(afar__ticket *ticket, afar_code code, const char *text, afar__parcel *parcel)
 {
+    const afar__board *board = ticket->proxy->board;
     afar__guard *guard = ticket->guard;
 
     if (ticket->post && code != AFAR_OK)
@@ -66,6 +67,8 @@ afar__ticket_happened(afar__ticket *ticket, afar_code code, const char *text, af
     if (guard) {
         guard->select->parcel = parcel;
         afar__select_done(guard->select, guard, code, text);
+    } else if (parcel) {
+        board->ops->drop(board->arg, parcel);
     }
 }
 
