@@ -1,6 +1,6 @@
 /* The board, and what it has still to do before a function of its owner's returns: selects first, so
  * that what they deny is placed anew; then offers whose pairs fell apart; then homes
- * whose buffer or end that may have changed, and proxies that may have room. */
+ * whose buffer or end may have changed, and proxies that may have room. */
 
 #include <string.h>
 

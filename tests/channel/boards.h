@@ -38,7 +38,7 @@ struct line {
     afar__seat *seat;                      /* NULL: the call is over */
     struct on_its_way *acts, **last_act;   /* to the seat */
     struct on_its_way *words, **last_word; /* to the proxy */
-    char said[2048]; /* acts in capitals, words not: "O1 c1 G1 t1"; see line_said */
+    char said[2048];                       /* see line_said */
     int posted;
 };
 
@@ -101,7 +101,10 @@ line_cut_proxy(line *l);
 void
 line_again(line *l, afar__home *home);
 
-/* What was said since this was called last, in the order in which it was said. */
+/* What was said since this was called last, in the order in which it was said: "O1 c1 G1 t1".  A letter
+ * and a number: acts O(ffer) W(ithdraw) G(rant) D(eny) A(ck) P(oison); words t(aken) m(essage) w(aiting)
+ * c(laim) r(elease) x: withdrawn, u(nknown) e(nded).  The number is the offer's or claim's own, how many
+ * are acknowledged, or the code of the end. */
 const char *
 line_said(line *l);
 
