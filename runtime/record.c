@@ -228,18 +228,31 @@ is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
-/* A full name as protobuf has them: identifiers with dots between. */
-static bool
-is_full_name(const char *text)
+/* Past a full name as protobuf has them, identifiers with dots between; NULL if there is none. */
+static const char *
+past_full_name(const char *text)
 {
     for (;; text++) {
         if (!is_letter(*text))
-            return false;
+            return NULL;
         while (is_letter(*text) || (*text >= '0' && *text <= '9'))
             text++;
         if (*text != '.')
-            return *text == 0;
+            return text;
     }
+}
+
+/* "bank.Account", or for an end of a channel "afar.Sender(bank.Entry)". */
+static bool
+is_interface(const char *text)
+{
+    const char *end = past_full_name(text);
+
+    if (end && *end == '(')
+        end = past_full_name(end + 1);
+    else
+        return end && *end == 0;
+    return end && strcmp(end, ")") == 0;
 }
 
 /* A unix path is not looked up: it means something on the machine of whoever registered
@@ -283,7 +296,7 @@ check_interfaces(const afar__record *record, afar_error *err)
         return afar_fail(err, AFAR_INVALID_ARGUMENT, "%zu interfaces; at most %d",
                          record->n_interfaces, AFAR__MAX_INTERFACES);
     for (size_t i = 0; i < record->n_interfaces; i++)
-        if (!is_full_name(record->interfaces[i]))
+        if (!is_interface(record->interfaces[i]))
             return afar_fail(err, AFAR_INVALID_ARGUMENT,
                              "interface %zu has no full name, as bank.Account is one", i + 1);
     return AFAR_OK;

@@ -523,10 +523,11 @@ TEST(at_most_32_interfaces)
 
 TEST(interfaces_have_full_names)
 {
-    static const char *const bad[] = {
-        "", ".", "a.", ".a", "a..b", "1a", "a.2", "a b", "a/b", "a\n"
-    };
-    static const char *const good[] = { "Account", "bank.Account", "_a.b_2.C3" };
+    static const char *const bad[] = { "",    ".",     "a.",    ".a",      "a..b",  "1a",
+                                       "a.2", "a b",   "a/b",   "a\n",     "a()",   "(a)",
+                                       "a(b", "a(b)c", "a(b.)", "a(b(c))", "a b(c)" };
+    static const char *const good[] = { "Account", "bank.Account", "_a.b_2.C3",
+                                        "afar.Sender(bank.Entry)" };
     struct sample sample;
 
     sample_init(&sample);
