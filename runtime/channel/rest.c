@@ -215,19 +215,18 @@ wait_for_round_unlock(afar__rest *rest, int64_t deadline, bool *ret_late, bool *
                       afar_error *err)
 {
     afar_call *call = afar_call_current();
-    afar_code code;
 
     rest->in_core = afar__engine_is_library_thread() || has_to_poll_locked(rest);
     if (call) {
         afar__channels_unlock();
         afar__host_wait(call);
         afar__channels_lock();
+        /* What came meanwhile found nobody to wake. */
+        if (is_done(rest))
+            return AFAR_OK;
     }
     *ret_locked = false;
-    code = finish_round_unlock(rest, deadline, ret_late, ret_locked, err);
-    if (call)
-        afar__host_go_on(call);
-    return code;
+    return finish_round_unlock(rest, deadline, ret_late, ret_locked, err);
 }
 
 afar_code
@@ -235,11 +234,12 @@ afar__rest_round_unlock(afar__rest *rest, bool poll, int64_t deadline, afar__hap
                         afar_error *err)
 {
     afar__select *select = &rest->select;
-    bool late = false, locked = true;
+    bool late = false, locked = true, waits;
     afar_code code = AFAR_OK;
 
     atomic_store_explicit(&rest->state, AWAKE, memory_order_relaxed);
-    if (!afar__select_begin(select, poll))
+    waits = !afar__select_begin(select, poll);
+    if (waits)
         code = wait_for_round_unlock(rest, deadline, &late, &locked, err);
     *ret_happened = (afar__happened){ select->happened, select->code, late, select->parcel };
     if (!locked && (!rest->only || select->code)) {
@@ -252,6 +252,9 @@ afar__rest_round_unlock(afar__rest *rest, bool poll, int64_t deadline, afar__hap
     afar__select_next(select);
     if (locked)
         afar__channels_unlock();
+    /* Not under the lock: it may wait for its object's other calls, which may use channels. */
+    if (waits)
+        afar__host_go_on(afar_call_current());
     return code;
 }
 
