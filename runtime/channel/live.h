@@ -273,6 +273,7 @@ struct afar__rest {
     afar__parcel *(*pack)(afar__guard *guard);
     bool settled; /* its one offer is gone: nobody knows of it any more */
     bool in_core; /* this round: polls for what it waits for */
+    char *text;   /* this round: of what it failed with, if that was kept */
     atomic_uint state;
     afar__waiters waiters;
     afar__waiter waiter;

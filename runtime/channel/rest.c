@@ -13,6 +13,8 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "runtime/call.h"
@@ -65,6 +67,17 @@ relax(void)
 
 /* ---- told by the board ---- */
 
+/* The text of an end elsewhere is that of its last loss: another thread may attach it anew, in vain, before
+ * this one reads it. */
+static void
+keep_text_locked(afar__rest *rest)
+{
+    afar__select *select = &rest->select;
+
+    if (select->text && select->happened && select->happened->proxy)
+        select->text = rest->text = strdup(select->text);
+}
+
 /* A thread that does not poll may be gone as soon as it sees the new state. */
 void
 afar__rest_done_locked(afar__select *select)
@@ -72,6 +85,7 @@ afar__rest_done_locked(afar__select *select)
     afar__rest *rest = select->user;
     bool in_core = rest->in_core;
 
+    keep_text_locked(rest);
     if (atomic_exchange_explicit(&rest->state, DONE, memory_order_acq_rel) == ASLEEP)
         afar__channels_wake_locked(&rest->state);
     if (in_core)
@@ -206,6 +220,7 @@ void
 afar__rest_open(afar__rest *rest, afar__guard *guards, size_t count, bool by_priority)
 {
     rest->waiters.first = NULL;
+    rest->text = NULL;
     atomic_init(&rest->state, AWAKE);
     afar__select_open(&rest->select, afar__channels_board(), guards, count, by_priority, rest);
 }
@@ -248,6 +263,8 @@ afar__rest_round_unlock(afar__rest *rest, bool poll, int64_t deadline, afar__hap
     }
     if (select->code)
         afar_fail(err, select->code, "%s", select->text ? select->text : "the channel is over");
+    free(rest->text);
+    rest->text = NULL;
     rest->settled = rest->only && select->happened;
     afar__select_next(select);
     if (locked)
