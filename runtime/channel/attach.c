@@ -89,15 +89,17 @@ read_some(const afar__end *end, afar__channel_reader *reader, afar__raw_item *it
         *ret_code = afar__channel_read(reader, one, err);
         if (*ret_code)
             break;
-        count++;
         text = one->step.text != NULL;
         if (brings_message(one)) {
             one->step.parcel =
                 afar__parcel_read(one->payload.data, one->payload.length, end->type, item);
-            if (!one->step.parcel)
+            if (!one->step.parcel) {
                 *ret_code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a %s",
                                       end->type->message->name);
+                break;
+            }
         }
+        count++;
     }
     return count;
 }
@@ -150,7 +152,7 @@ came(void *arg, const uint8_t *data, size_t length, afar__raw_item *item)
         settle_locked(end);
         afar__channels_unlock();
     } while (!read && !code);
-    if ((code && code != AFAR_CANCELLED) || read != AFAR_ENDED)
+    if (code != AFAR_CANCELLED && (code || read != AFAR_ENDED))
         give_up(end, &err);
     afar_error_clear(&err);
 }

@@ -186,7 +186,8 @@ expel(struct visitor *visitor, const afar_error *err)
 
     afar__channels_lock();
     leave_seat_locked(visitor);
-    visitor->port->lost = true;
+    if (!visitor->finished)
+        visitor->port->lost = true;
     raw = visitor->wire.raw;
     if (!raw && !visitor->error.code)
         afar_error_copy(&visitor->error, err);
@@ -280,14 +281,16 @@ read_some(struct visitor *visitor, afar__channel_reader *reader, afar__raw_item 
         if (*ret_code)
             break;
         text = one->kind == AFAR__CHANNEL_HELLO || one->step.text;
-        count++;
         if (brings_message(visitor, one)) {
             one->step.parcel =
                 afar__parcel_read(one->payload.data, one->payload.length, type, item);
-            if (!one->step.parcel)
+            if (!one->step.parcel) {
                 *ret_code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a %s",
                                       type->message->name);
+                break;
+            }
         }
+        count++;
     }
     return count;
 }

@@ -113,7 +113,8 @@ struct afar__wire {
     bool waiting;  /* for the connection to have written */
     bool finish;   /* the stream ends well behind all that was written */
     bool finished; /* it was told so */
-    bool failed;
+    bool failed;   /* something could not be written: nothing more goes */
+    bool told;     /* its owner was told that */
     bool stalled;
     size_t segments;
     afar__wire *next_due;

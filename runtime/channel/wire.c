@@ -89,11 +89,25 @@ segment_locked(afar__wire *wire)
     return add_segment_locked(wire);
 }
 
+/* Also while the connection is busy: a peer that does not read would be written to without end. */
+static void
+look_at_stall_locked(afar__wire *wire)
+{
+    bool stalled = wire->segments >= MANY_SEGMENTS;
+
+    if (!wire->ops->stall_locked || wire->stalled == stalled)
+        return;
+    wire->stalled = stalled;
+    wire->ops->stall_locked(wire, stalled);
+}
+
 static void
 written_locked(afar__wire *wire, bool well)
 {
     if (!well)
         wire->failed = true;
+    if (wire->segments >= MANY_SEGMENTS)
+        look_at_stall_locked(wire);
     if (!wire->waiting || wire->failed)
         afar__channels_due_locked(wire);
 }
@@ -174,7 +188,7 @@ void
 afar__wire_open_locked(afar__wire *wire, afar__raw *raw)
 {
     wire->raw = raw;
-    wire->finish = wire->finished = wire->failed = wire->waiting = false;
+    wire->finish = wire->finished = wire->waiting = false;
     afar__channels_due_locked(wire);
 }
 
@@ -187,7 +201,7 @@ afar__wire_shut_locked(afar__wire *wire)
         wire->first = wire->last = NULL;
         wire->segments = 0;
     }
-    wire->finish = false;
+    wire->finish = wire->failed = wire->told = false;
     if (!wire->raw && !wire->dropped)
         return;
     if (wire->raw)
@@ -264,7 +278,8 @@ send_one_locked(afar__wire *wire)
     else
         code = afar__raw_send(raw, segment->buffer.data, segment->buffer.length,
                               segment->has_refs ? &segment->packed.refs : NULL, &err);
-    if (code)
+    /* One that is over says so itself, behind all that came before. */
+    if (code && code != AFAR_CANCELLED)
         wire->ops->failed(wire, &err);
     afar_error_clear(&err);
     if (segment && segment->has_refs) {
@@ -276,10 +291,25 @@ send_one_locked(afar__wire *wire)
         keep_locked(wire, segment);
 }
 
+/* Nothing goes once something could not be written: what follows would be taken for it. */
 static bool
 has_work_locked(const afar__wire *wire)
 {
-    return wire->raw && (wire->first || (wire->finish && !wire->finished));
+    return wire->raw && !wire->failed && (wire->first || (wire->finish && !wire->finished));
+}
+
+static void
+fail_locked(afar__wire *wire)
+{
+    static const afar_error no_memory = { .code = AFAR_RESOURCE_EXHAUSTED,
+                                          .message = "no memory for what is to be sent" };
+
+    if (!wire->failed || !wire->raw || wire->told)
+        return;
+    wire->told = true;
+    afar__channels_let_go();
+    wire->ops->failed(wire, &no_memory);
+    afar__channels_lock();
 }
 
 /* Whoever finds it flushed by another thread has that one look again. */
@@ -294,22 +324,17 @@ flush_locked(afar__wire *wire)
         wire->again = false;
         while (has_work_locked(wire) && may_send_locked(wire))
             send_one_locked(wire);
+        fail_locked(wire);
     }
     wire->flushing = false;
-    if (wire->ops->stall_locked && wire->stalled != (wire->segments >= MANY_SEGMENTS)) {
-        wire->stalled = !wire->stalled;
-        wire->ops->stall_locked(wire, wire->stalled);
-    }
+    look_at_stall_locked(wire);
 }
 
 void
 afar__wire_flush(afar__wire *wire, bool listed)
 {
-    static const afar_error no_memory = { .code = AFAR_RESOURCE_EXHAUSTED,
-                                          .message = "no memory for what is to be sent" };
     struct afar__segment *dropped;
     afar__raw *shut = NULL;
-    bool failed;
 
     afar__channels_lock();
     if (listed)
@@ -319,14 +344,11 @@ afar__wire_flush(afar__wire *wire, bool listed)
         shut = wire->shut;
         wire->shut = NULL;
     }
-    failed = wire->failed && wire->raw;
-    wire->failed = false;
     dropped = wire->dropped;
     wire->dropped = NULL;
-    afar__channels_let_go();
+    /* Offers that are not held up any more may have been paired, also with those of this wire. */
+    afar__channels_unlock_later();
     drop_segments(dropped);
-    if (failed)
-        wire->ops->failed(wire, &no_memory);
     if (shut)
         afar__raw_close(shut, released);
 }
