@@ -3,7 +3,8 @@
  *     loose -> attached -> loose    each time with a new stream
  *
  * An end attaches when it is first used, and again when it is used after a loss: one that was opened by name
- * finds the home's successor so.  Acts may be written before the stream is there.
+ * finds the home's successor so.  Acts may be written before the stream is there.  It has one stream at a time: a new
+ * one is opened when the one before has been released, so that nothing of that is taken for the new one's.
  *
  * A sender that is closed stays attached until what it posted was taken, and then ends the stream well, so
  * that the home knows that it has finished. */
@@ -45,9 +46,16 @@ static void
 lose_locked(afar__end *end, const afar_error *err)
 {
     afar__proxy_lost(end->proxy, code_of(end, err), err->message);
-    end->attached = end->welcomed = false;
+    end->attached = end->welcomed = end->postponed = false;
     afar__wire_shut_locked(&end->wire);
     afar__waiters_wake(&end->waiters);
+}
+
+/* Whether what comes of a stream is about what the end is attached to. */
+static bool
+has_stream_locked(const afar__end *end)
+{
+    return end->attached && !end->postponed;
 }
 
 /* The home does not keep to the rules, or there is no memory for what it says. */
@@ -55,7 +63,8 @@ static void
 give_up(afar__end *end, const afar_error *err)
 {
     afar__channels_lock();
-    lose_locked(end, err);
+    if (has_stream_locked(end))
+        lose_locked(end, err);
     afar__channels_unlock();
 }
 
@@ -65,7 +74,10 @@ failed(afar__wire *wire, const afar_error *err)
     give_up(end_of(wire), err);
 }
 
-static const afar__wire_ops wire_ops = { ref_end, unref_end, failed, NULL };
+static void
+released(afar__wire *wire);
+
+static const afar__wire_ops wire_ops = { ref_end, unref_end, released, failed, NULL };
 
 /* ---- what comes ---- */
 
@@ -142,7 +154,7 @@ came(void *arg, const uint8_t *data, size_t length, afar__raw_item *item)
         size_t count = read_some(end, &reader, item, said, &read, &err);
 
         afar__channels_lock();
-        if (!end->attached)
+        if (!has_stream_locked(end))
             code = AFAR_CANCELLED;
         for (size_t i = 0; i < count; i++)
             if (code)
@@ -175,19 +187,12 @@ over(void *arg, const afar_error *err)
     afar__end *end = end_of(arg);
 
     afar__channels_lock();
-    if (!end->wire.raw)
-        end->broken = true;
-    lose_locked(end, err);
+    if (has_stream_locked(end))
+        lose_locked(end, err);
     afar__channels_unlock();
 }
 
 static const afar__raw_ops raw_ops = { came, ended, idle, idle, over };
-
-static void
-released(void *arg)
-{
-    unref_end(arg);
-}
 
 /* ---- attaching ---- */
 
@@ -197,6 +202,7 @@ afar__end_bind(afar__end *end)
     afar__wire_init(&end->wire, &wire_ops, end->type);
 }
 
+/* Whether a stream is to be opened now. */
 static bool
 begin_locked(afar__end *end)
 {
@@ -206,33 +212,80 @@ begin_locked(afar__end *end)
     if (end->attached || end->closed || state == AFAR_ENDED || state == AFAR_POISONED)
         return false;
     end->attached = true;
-    end->broken = false;
+    end->postponed = end->streaming;
+    end->streaming = true;
     afar__wire_hello_locked(&end->wire);
     afar__proxy_attached(end->proxy);
-    return true;
+    return !end->postponed;
 }
 
 static void
+raw_released(void *arg)
+{
+    released(arg);
+}
+
+/* What came of it before may have ended it. */
+static void
 opened(afar__end *end, afar__raw *raw)
 {
-    bool broken;
+    bool there;
 
     afar__channels_lock();
-    broken = end->broken || !end->attached;
-    if (!broken)
+    there = has_stream_locked(end);
+    if (there)
         afar__wire_open_locked(&end->wire, raw);
     settle_locked(end);
     afar__channels_unlock();
-    if (broken)
-        afar__raw_close(raw, released);
+    if (!there)
+        afar__raw_close(raw, raw_released);
+}
+
+static void
+not_opened(afar__end *end, const afar_error *err)
+{
+    afar__channels_lock();
+    end->streaming = false;
+    lose_locked(end, err);
+    afar__channels_unlock();
+    unref_end(&end->wire);
+}
+
+static void
+open_stream(afar__end *end)
+{
+    const afar_interface *interface =
+        end->direction == AFAR__SENDS ? end->type->sender : end->type->receiver;
+    afar_error err = AFAR_ERROR_INIT;
+    afar__raw *raw = NULL;
+
+    ref_end(&end->wire);
+    if (!afar__raw_open(end->object, interface->methods, &raw_ops, &end->wire, &raw, &err))
+        opened(end, raw);
+    else
+        not_opened(end, &err);
+    afar_error_clear(&err);
+}
+
+static void
+released(afar__wire *wire)
+{
+    afar__end *end = end_of(wire);
+    bool again;
+
+    afar__channels_lock();
+    again = end->postponed;
+    end->streaming = again;
+    end->postponed = false;
+    afar__channels_let_go();
+    if (again)
+        open_stream(end);
+    unref_end(wire);
 }
 
 void
 afar__end_attach(afar__end *end)
 {
-    const afar_interface *interface;
-    afar_error err = AFAR_ERROR_INIT;
-    afar__raw *raw = NULL;
     bool begun;
 
     if (end->channel)
@@ -240,17 +293,8 @@ afar__end_attach(afar__end *end)
     afar__channels_lock();
     begun = begin_locked(end);
     afar__channels_unlock();
-    if (!begun)
-        return;
-    interface = end->direction == AFAR__SENDS ? end->type->sender : end->type->receiver;
-    ref_end(&end->wire);
-    if (!afar__raw_open(end->object, interface->methods, &raw_ops, &end->wire, &raw, &err)) {
-        opened(end, raw);
-    } else {
-        give_up(end, &err);
-        unref_end(&end->wire);
-    }
-    afar_error_clear(&err);
+    if (begun)
+        open_stream(end);
 }
 
 void

@@ -211,7 +211,8 @@ stall_locked(afar__wire *wire, bool stalled)
         afar__seat_stall(visitor->seat, stalled);
 }
 
-static const afar__wire_ops wire_ops = { ref_visitor, unref_visitor, failed, stall_locked };
+static const afar__wire_ops wire_ops = { ref_visitor, unref_visitor, unref_visitor, failed,
+                                         stall_locked };
 
 static afar_code
 greet_locked(struct visitor *visitor, const afar__channel_hello *hello, afar_error *err)

@@ -95,6 +95,8 @@ typedef struct afar__wire_ops {
     /* Keep it alive. */
     void (*ref)(afar__wire *wire);
     void (*unref)(afar__wire *wire);
+    /* The stream that was shut is gone: lets go of the reference that its callbacks had. */
+    void (*released)(afar__wire *wire);
     /* It could not be written, for want of memory or since the stream is over.  Without the lock. */
     void (*failed)(afar__wire *wire, const afar_error *err);
     /* More waits to be sent than should, or does not any more; or NULL. */
@@ -132,8 +134,8 @@ afar__wire_clear(afar__wire *wire);
 void
 afar__wire_open_locked(afar__wire *wire, afar__raw *raw);
 
-/* Drops what was not sent and closes the stream, if there is one; `unref` is called when none of its
- * callbacks can run any more.  Another one may be opened later. */
+/* Drops what was not sent and closes the stream, if there is one; `released` is called when none of its
+ * callbacks can run any more.  Another one may be opened then. */
 void
 afar__wire_shut_locked(afar__wire *wire);
 
@@ -221,8 +223,9 @@ struct afar__end {
 
     /* guarded by the lock of the channels */
     afar__wire wire;
-    bool attached; /* a stream is there, or being opened */
-    bool broken;   /* it ended before `open` had returned */
+    bool attached;  /* a stream is there, or being opened */
+    bool streaming; /* a stream is, or was and has not been released */
+    bool postponed; /* attached, and that stream is still the one before */
     bool welcomed;
     bool finished;         /* nothing more is sent */
     bool closed;           /* the user has let go */

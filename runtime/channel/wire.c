@@ -241,7 +241,7 @@ released(void *arg)
 {
     afar__wire *wire = arg;
 
-    wire->ops->unref(wire);
+    wire->ops->released(wire);
 }
 
 /* Whether the connection writes nothing else, and the peer takes more; if not, `idle` or `writable` comes,
