@@ -9,6 +9,7 @@
 #include "runtime/call.h"
 #include "runtime/channel/live.h"
 #include "runtime/clock.h"
+#include "runtime/host.h"
 #include "runtime/misuse.h"
 #include "runtime/object.h"
 
@@ -288,14 +289,21 @@ posts_are_taken(afar__end *end)
 static bool
 wait_for_posts_locked(afar__end *end, int64_t deadline, bool *ret_refused)
 {
+    afar_call *call = afar_call_current();
     afar__wait_result result;
     afar__waiter waiter;
 
     afar__waiters_add(&end->waiters, &waiter);
     afar__channels_unlock();
+    afar__host_wait(call);
     result = afar__wait(&waiter, deadline);
     afar__channels_lock();
     afar__waiters_remove(&waiter);
+    if (call) {
+        afar__channels_let_go();
+        afar__host_go_on(call);
+        afar__channels_lock();
+    }
     *ret_refused = result == AFAR__WAIT_REFUSED;
     return result == AFAR__WAIT_WOKEN;
 }
@@ -449,18 +457,22 @@ afar_receiver_poison(afar_receiver *receiver, const char *reason)
 static afar_object *
 object_of(afar__end *end)
 {
-    afar_object *made = NULL;
+    afar_object *made = NULL, *object;
 
-    if (end->object || afar__channel_object(end->channel, end->direction, &made, NULL))
-        return end->object;
+    afar__channels_lock();
+    object = end->object;
+    afar__channels_let_go();
+    if (object || afar__channel_object(end->channel, end->direction, &made, NULL))
+        return object;
     afar__channels_lock();
     if (!end->object) {
         end->object = made;
         made = NULL;
     }
-    afar__channels_unlock();
+    object = end->object;
+    afar__channels_let_go();
     afar_object_close(made);
-    return end->object;
+    return object;
 }
 
 afar_object *

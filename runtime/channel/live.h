@@ -227,8 +227,8 @@ struct afar__end {
     bool streaming; /* a stream is, or was and has not been released */
     bool postponed; /* attached, and that stream is still the one before */
     bool welcomed;
-    bool finished;         /* nothing more is sent */
-    bool closed;           /* the user has let go */
+    atomic_bool finished;  /* nothing more is sent; these two are read without the lock, too */
+    atomic_bool closed;    /* the user has let go */
     afar__waiters waiters; /* for room, and for posts to be taken */
     afar__posts told;      /* of what the user has been told */
 };

@@ -274,7 +274,7 @@ round_of(afar_selector *selector, afar_deadline deadline, size_t *ret_case, afar
         *ret_case = case_of(selector, (size_t)(happened.guard - selector->guards));
         return take_case(selector, &happened, *ret_case, err);
     }
-    *ret_case = happened.late ? timeout : other;
+    *ret_case = happened.late && timeout < selector->count ? timeout : other;
     if (*ret_case < selector->count)
         return AFAR_OK;
     return afar_fail(err, AFAR_DEADLINE_EXCEEDED, "none of %zu cases happened in time",
