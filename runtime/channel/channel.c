@@ -226,7 +226,10 @@ greet_locked(struct visitor *visitor, const afar__channel_hello *hello, afar_err
         return afar_fail(err, AFAR_INVALID_ARGUMENT,
                          "%s: version %u of the channels' protocol is not spoken here", carries,
                          hello->version);
-    if (strcmp(hello->carries, carries) != 0)
+    if (!*hello->carries && channel->type->refs)
+        return afar_fail(err, AFAR_FAILED_PRECONDITION,
+                         "the channel carries %s, which has references: not as bytes", carries);
+    if (*hello->carries && strcmp(hello->carries, carries) != 0)
         return afar_fail(err, AFAR_INVALID_ARGUMENT, "the channel carries %s, not %.200s", carries,
                          hello->carries);
     afar__wire_welcome_locked(&visitor->wire, afar__home_buffered(channel->home));

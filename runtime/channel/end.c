@@ -411,18 +411,24 @@ afar_sender_flush(afar_sender *sender, afar_deadline deadline, afar_error *err)
     return code;
 }
 
-afar_code
-afar_sender_finish(afar_sender *sender, afar_deadline deadline, afar_error *err)
+void
+afar__end_finish(afar__end *end, int64_t deadline)
 {
-    afar__end *end = afar__end_of_sender(sender);
-    afar_code code = afar_sender_flush(sender, deadline, err);
     bool refused, waited = true;
 
     let_go(end);
     afar__channels_lock();
     while (end->attached && waited)
-        waited = wait_for_posts_locked(end, deadline.ns, &refused);
+        waited = wait_for_posts_locked(end, deadline, &refused);
     afar__channels_unlock();
+}
+
+afar_code
+afar_sender_finish(afar_sender *sender, afar_deadline deadline, afar_error *err)
+{
+    afar_code code = afar_sender_flush(sender, deadline, err);
+
+    afar__end_finish(afar__end_of_sender(sender), deadline.ns);
     return code;
 }
 

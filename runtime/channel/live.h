@@ -5,6 +5,7 @@
  *
  *     live.c      the lock, the board's owner
  *     parcel.c    messages on their way through a channel
+ *     bytes.c     the type of those that are bytes for their user
  *     wire.c      acts and words on their way to another process
  *     channel.c   channels whose home is here, and who is attached to them
  *     end.c       ends, here or attached to a home elsewhere; the public functions
@@ -257,6 +258,10 @@ afar__end_bind(afar__end *end);
 /* The user has let go: its stream ends when nothing of it is under way. */
 void
 afar__end_detach_locked(afar__end *end);
+
+/* The user has let go, and waits until the home knows that. */
+void
+afar__end_finish(afar__end *end, int64_t deadline);
 
 void
 afar__end_unref(afar__end *end);

@@ -2,13 +2,15 @@
  *
  * Most are bytes from the sender to the receiver, whatever processes lie between: they are packed once
  * and read once.  A message with references stays a message, since the objects that it refers to are
- * not in its bytes; it is read at each process that it comes to. */
+ * not in its bytes; it is read at each process that it comes to.  What is bytes for its user too (bytes.h) is
+ * neither packed nor read. */
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <afar/message.h>
 
+#include "runtime/channel/bytes.h"
 #include "runtime/channel/live.h"
 #include "runtime/decode.h"
 
@@ -51,6 +53,21 @@ pack_copy(const ProtobufCMessage *message, const afar_channel_type *type, afar__
     return AFAR_OK;
 }
 
+static afar_code
+pack_bytes(const ProtobufCMessage *message, const afar_channel_type *type,
+           afar__parcel **ret_parcel, afar_error *err)
+{
+    ProtobufCBinaryData packed = ((const afar__bytes *)message)->packed;
+    afar__parcel *parcel = new_parcel(packed.len);
+
+    if (!parcel)
+        return no_memory(type, err);
+    if (packed.len > 0)
+        memcpy(parcel->data, packed.data, packed.len);
+    *ret_parcel = parcel;
+    return AFAR_OK;
+}
+
 afar_code
 afar__parcel_pack(const ProtobufCMessage *message, const afar_channel_type *type,
                   afar__parcel **ret_parcel, afar_error *err)
@@ -62,6 +79,8 @@ afar__parcel_pack(const ProtobufCMessage *message, const afar_channel_type *type
                          message->descriptor->name, type->message->name);
     if (type->refs)
         return pack_copy(message, type, ret_parcel, err);
+    if (type->message == &afar__bytes_descriptor)
+        return pack_bytes(message, type, ret_parcel, err);
     if (!protobuf_c_message_check(message))
         return afar_fail(err, AFAR_INVALID_ARGUMENT,
                          "%s cannot be sent: a pointer in it that may not be NULL is",
@@ -110,6 +129,28 @@ afar__parcel_read(const uint8_t *data, size_t length, const afar_channel_type *t
     return parcel;
 }
 
+static afar_code
+open_bytes(const afar__parcel *parcel, const afar_channel_type *type,
+           ProtobufCMessage **ret_message, afar_error *err)
+{
+    ProtobufCMessage *message = NULL;
+    afar_code code = afar__decode_trusted(type->message, NULL, 0, &message, err);
+    ProtobufCBinaryData *packed;
+
+    if (code)
+        return code;
+    packed = &((afar__bytes *)message)->packed;
+    packed->len = parcel->length;
+    packed->data = afar__arena_alloc(afar__message_arena(message), parcel->length);
+    if (!packed->data) {
+        afar_message_free(message);
+        return no_memory(type, err);
+    }
+    memcpy(packed->data, parcel->data, parcel->length);
+    *ret_message = message;
+    return AFAR_OK;
+}
+
 afar_code
 afar__parcel_open(afar__parcel *parcel, const afar_channel_type *type,
                   ProtobufCMessage **ret_message, afar_error *err)
@@ -122,6 +163,8 @@ afar__parcel_open(afar__parcel *parcel, const afar_channel_type *type,
     } else if (parcel->message) {
         *ret_message = parcel->message;
         parcel->message = NULL;
+    } else if (type->message == &afar__bytes_descriptor) {
+        code = open_bytes(parcel, type, ret_message, err);
     } else if (parcel->foreign) {
         code = afar__decode_message(type->message, parcel->data, parcel->length, NULL, ret_message,
                                     err);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/channel/bytes.h"
 #include "runtime/channel/live.h"
 
 #define SEGMENT_BYTES (64u * 1024)
@@ -115,8 +116,10 @@ written_locked(afar__wire *wire, bool well)
 void
 afar__wire_hello_locked(afar__wire *wire)
 {
+    const ProtobufCMessageDescriptor *message = wire->type->message;
     afar__channel_hello hello = { .version = AFAR__CHANNEL_VERSION,
-                                  .carries = wire->type->message->name };
+                                  .carries =
+                                      message == &afar__bytes_descriptor ? "" : message->name };
     struct afar__segment *segment = segment_locked(wire);
 
     memcpy(hello.process, afar__channels_board()->process, sizeof hello.process);

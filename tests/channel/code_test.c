@@ -370,6 +370,22 @@ TEST(both_write_and_read_the_same)
     }
 }
 
+TEST(a_process_need_not_say_what_is_carried)
+{
+    static const afar__channel_hello hello = { 1, "0123456789abcde", "" };
+    afar__channel_buffer buffer = { NULL };
+    afar_error err = AFAR_ERROR_INIT;
+    afar__channel_reader reader;
+    afar__channel_said said;
+
+    CHECK(afar__channel_add_hello(&buffer, &hello));
+    CHECK(agrees(false, (struct bytes){ buffer.data, buffer.length }));
+    afar__channel_reader_init(&reader, false, buffer.data, buffer.length);
+    CHECK_OK(afar__channel_read(&reader, &said, &err));
+    CHECK_STR(said.hello.carries, "");
+    afar__channel_buffer_free(&buffer);
+}
+
 TEST(greetings_are_read_as_they_were_written)
 {
     afar__channel_buffer buffer = { NULL };
