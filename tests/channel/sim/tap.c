@@ -374,10 +374,10 @@ tap_word_came(struct tap *tap, const afar__step *step)
 /* ---- questions ---- */
 
 uint64_t
-tap_claimed(const struct tap *tap, uint64_t number)
+tap_claimed(const struct tap *tap, uint64_t claim)
 {
-    const struct tap_claim *claim = claim_of(tap, number);
-    const struct tap_offer *offer = claim ? offer_of(tap, claim->offer) : NULL;
+    const struct tap_claim *claimed = claim_of(tap, claim);
+    const struct tap_offer *offer = claimed ? offer_of(tap, claimed->offer) : NULL;
 
     return offer ? offer->select : 0;
 }

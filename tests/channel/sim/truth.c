@@ -96,6 +96,16 @@ check_ended(struct sim_world *world, const struct sim_end *end)
         sim_wrong(world, "channel %u: ended before all was taken", channel->number);
 }
 
+/* Whether it was told of that channel, or of one that had its name before: what was said to a
+ * proxy that was not attached is said when it is. */
+static bool
+is_name_of(const struct sim_channel *before, const struct sim_channel *channel)
+{
+    while (before && before != channel)
+        before = before->heir;
+    return before != NULL;
+}
+
 static void
 check_poisoned(struct sim_world *world, const struct sim_end *end, const char *text)
 {
@@ -105,7 +115,7 @@ check_poisoned(struct sim_world *world, const struct sim_end *end, const char *t
         return;
     if (!text || sscanf(text, "poison %u of channel %u", &number, &channel) != 2 ||
         channel >= world->channel_count || number >= world->channels[channel].poisons ||
-        channel != end->channel->number)
+        !is_name_of(&world->channels[channel], end->channel))
         sim_wrong(world, "end %u: poisoned with \"%s\", and nobody did", end->number,
                   text ? text : "");
 }
@@ -249,10 +259,9 @@ look_at_posts(struct sim_world *world, struct waiting *waiting)
     }
     for (unsigned i = 0; i < SIM_THREADS; i++) {
         const struct sim_thread *thread = &world->threads[i];
+        const struct sim_end *end = thread->poster ? thread->poster->end : NULL;
 
-        if (thread->state == SIM_WANTS_ROOM &&
-            (!thread->poster->end->proxy ||
-             afar__proxy_posts(thread->poster->end->proxy).open == 0))
+        if (thread->state == SIM_WANTS_ROOM && (!end->link || end->link->tap.open_exclusive == 0))
             sim_wrong(world, "thread %u waits for room, and nobody says that there is",
                       thread->number);
     }
@@ -280,7 +289,7 @@ static bool
 is_whole(const struct sim_channel *channel)
 {
     return channel->takers > 0 && !channel->cut && !channel->dropped && channel->poisons == 0 &&
-           !channel->hostile && !channel->strangers;
+           !channel->poisoned && !channel->hostile && !channel->strangers;
 }
 
 static void

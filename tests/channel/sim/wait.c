@@ -53,7 +53,7 @@ sim_wait_pack(struct sim_wait *wait, afar__guard *guard)
     if (guard->off || guard->direction != AFAR__SENDS || !at->hold)
         sim_wrong(world, "thread %u: a message is wanted of a guard that has none",
                   wait->thread->number);
-    if (sim_chance(world, world->profile.refusals)) {
+    if (!at->hold || sim_chance(world, world->profile.refusals)) {
         at->pack_failed = true;
         return NULL;
     }
