@@ -261,7 +261,8 @@ look_at_posts(struct sim_world *world, struct waiting *waiting)
         const struct sim_thread *thread = &world->threads[i];
         const struct sim_end *end = thread->poster ? thread->poster->end : NULL;
 
-        if (thread->state == SIM_WANTS_ROOM && (!end->link || end->link->tap.open_exclusive == 0))
+        if (end && thread->state == SIM_WANTS_ROOM &&
+            (!end->link || end->link->tap.open_exclusive == 0))
             sim_wrong(world, "thread %u waits for room, and nobody says that there is",
                       thread->number);
     }
