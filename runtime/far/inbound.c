@@ -20,6 +20,7 @@ typedef struct guest {
 
 struct afar__inbound {
     afar_node *node;
+    afar__session_limits limits;
     afar__find_fn find;
     void *arg;
     pthread_mutex_t lock;
@@ -30,13 +31,14 @@ struct afar__inbound {
 };
 
 afar__inbound *
-afar__inbound_new(afar_node *node, afar__find_fn find, void *arg)
+afar__inbound_new(afar_node *node, unsigned calls, afar__find_fn find, void *arg)
 {
     afar__inbound *inbound = calloc(1, sizeof *inbound);
 
     if (!inbound)
         return NULL;
     inbound->node = node;
+    inbound->limits.calls = calls;
     inbound->find = find;
     inbound->arg = arg;
     pthread_mutex_init(&inbound->lock, NULL);
@@ -110,6 +112,7 @@ afar__inbound_take(void *arg, afar__transport *transport)
         .node = inbound->node,
         .transport = transport,
         .address = transport->peer.address,
+        .limits = &inbound->limits,
         .find = inbound->find,
         .find_arg = inbound->arg,
         .over = over,

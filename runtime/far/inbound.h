@@ -7,9 +7,10 @@
 
 typedef struct afar__inbound afar__inbound;
 
-/* `find` says what the peers can call by name (port.h).  NULL if memory is out. */
+/* A peer can have so many `calls` at a time.  `find` says what the peers can call by name (port.h).
+ * NULL if memory is out. */
 afar__inbound *
-afar__inbound_new(afar_node *node, afar__find_fn find, void *arg);
+afar__inbound_new(afar_node *node, unsigned calls, afar__find_fn find, void *arg);
 
 /* What a port gives a transport to; `arg` is the afar__inbound. */
 void

@@ -9,12 +9,13 @@
 
 /* ---- calls ---- */
 
-enum { CALLS = 2500, AT_ONCE = 1000 };
+enum { CALLS = 2500, USUAL = 1000, MORE = 2000 };
 
-/* The first thousand are answered when all of them are here. */
+/* The first calls are answered when so many are here. */
 struct hall {
     pthread_mutex_t lock;
-    afar_call *calls[AT_ONCE];
+    afar_call *calls[MORE];
+    int at_once;
     int count; /* guarded by lock */
     struct event full;
 };
@@ -26,10 +27,10 @@ enter_hall(void *self, const Far__Bundle *request, Far__Bundle *reply, afar_call
 
     reply->number = request->number;
     pthread_mutex_lock(&hall->lock);
-    if (hall->count < AT_ONCE) {
+    if (hall->count < hall->at_once) {
         afar_call_defer(call);
         hall->calls[hall->count++] = call;
-        if (hall->count == AT_ONCE)
+        if (hall->count == hall->at_once)
             event_raise(&hall->full);
     }
     pthread_mutex_unlock(&hall->lock);
@@ -44,7 +45,7 @@ call_into(far_peer *peer, struct hall *hall, afar_future *futures[CALLS])
     for (int i = 0; i < CALLS; i++)
         futures[i] = start_number(peer, i);
     event_wait(&hall->full, 1);
-    for (int i = 0; i < AT_ONCE; i++)
+    for (int i = 0; i < hall->at_once; i++)
         afar_call_finish(hall->calls[i], AFAR_OK);
     for (int i = 0; i < CALLS; i++) {
         Far__Bundle *reply = NULL;
@@ -56,7 +57,8 @@ call_into(far_peer *peer, struct hall *hall, afar_future *futures[CALLS])
     }
 }
 
-TEST(more_calls_than_the_peer_takes_wait_and_are_answered)
+static void
+fill_hall(int at_once, const afar_server_options *options)
 {
     static const far_peer_methods methods = { .ask = enter_hall };
 
@@ -65,12 +67,26 @@ TEST(more_calls_than_the_peer_takes_wait_and_are_answered)
         afar_future *futures[CALLS];
         struct pair pair;
 
-        pair_open(&pair, *transport);
+        hall.at_once = at_once;
+        pair_open_with(&pair, NULL, *transport, options);
         far_peer *peer = pair_peer(&pair, "", &methods, &hall, AFAR_SERIAL);
         call_into(peer, &hall, futures);
         far_peer_close(peer);
         pair_close(&pair);
     }
+}
+
+TEST(more_calls_than_the_peer_takes_wait_and_are_answered)
+{
+    fill_hall(USUAL, NULL);
+}
+
+TEST(a_server_takes_as_many_calls_of_a_session_as_it_was_told)
+{
+    afar_server_options options = AFAR_SERVER_OPTIONS_INIT;
+
+    options.max_streams = MORE;
+    fill_hall(MORE, &options);
 }
 
 /* ---- sizes ---- */
