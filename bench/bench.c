@@ -58,9 +58,19 @@ static bench_work
 read_work(const char *word)
 {
     static const char *const names[] = {
-        [BENCH_SEQ] = "seq",        [BENCH_CONC] = "conc",     [BENCH_CONC8] = "conc8",
-        [BENCH_BULK_ECHO] = "bulk", [BENCH_STREAM] = "stream", [BENCH_THINK] = "think",
+        [BENCH_SEQ] = "seq",
+        [BENCH_CONC] = "conc",
+        [BENCH_CONC8] = "conc8",
+        [BENCH_BULK_ECHO] = "bulk",
+        [BENCH_STREAM] = "stream",
+        [BENCH_THINK] = "think",
         [BENCH_IDLE] = "idle",
+        [BENCH_PINGPONG] = "pingpong",
+        [BENCH_COMMSTIME] = "commstime",
+        [BENCH_RENDEZVOUS] = "rendezvous",
+        [BENCH_SELECT4] = "select4",
+        [BENCH_SELECT256] = "select256",
+        [BENCH_MANY] = "many",
     };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -142,17 +152,23 @@ bench_think(int64_t *since)
     *since = bench_now();
 }
 
-bench_usage
-bench_usage_now(pid_t server)
+static int64_t
+cpu_time_of(pid_t server)
 {
     clockid_t clock;
     int failure = clock_getcpuclockid(server, &clock);
 
     if (failure)
         bench_fail("the CPU clock of server %d: %s", (int)server, strerror(failure));
+    return read_clock(clock);
+}
+
+bench_usage
+bench_usage_now(pid_t server)
+{
     return (bench_usage){ .wall = bench_now(),
                           .client = read_clock(CLOCK_PROCESS_CPUTIME_ID),
-                          .server = read_clock(clock) };
+                          .server = server ? cpu_time_of(server) : 0 };
 }
 
 /* ---- payloads ---- */
@@ -282,26 +298,33 @@ bench_meter_start(bench_meter *meter, const bench_options *options, int64_t now,
     memset(meter, 0, sizeof *meter);
     meter->begin = now + options->warm_ns;
     meter->end = meter->begin + options->measured_ns;
-    meter->server = leads ? options->server : 0;
+    meter->leads = leads;
+    meter->server = options->server;
 }
 
 bool
 bench_meter_note(bench_meter *meter, int64_t *since)
 {
+    return bench_meter_note_batch(meter, since, 1);
+}
+
+bool
+bench_meter_note_batch(bench_meter *meter, int64_t *since, uint64_t calls)
+{
     int64_t now = bench_now();
-    int64_t took = now - *since;
+    int64_t took = (now - *since) / (int64_t)calls;
 
     *since = now;
     if (now < meter->begin)
         return true;
     if (now >= meter->end) {
-        if (meter->server)
+        if (meter->leads)
             meter->to = bench_usage_now(meter->server);
         return false;
     }
-    meter->calls++;
-    meter->buckets[bucket_of(took)]++;
-    if (meter->server && !meter->from.wall) {
+    meter->calls += calls;
+    meter->buckets[bucket_of(took)] += (uint32_t)calls;
+    if (meter->leads && !meter->from.wall) {
         meter->from = bench_usage_now(meter->server);
         *since = bench_now();
     }
@@ -339,9 +362,11 @@ print_cpu(bench_usage from, bench_usage to, double rate)
 {
     double wall = (double)(to.wall - from.wall);
 
-    printf("\"client_cpu_us\":%.4f,\"server_cpu_us\":%.4f}\n",
-           (double)(to.client - from.client) / wall * 1e6 / rate,
-           (double)(to.server - from.server) / wall * 1e6 / rate);
+    printf("\"client_cpu_us\":%.4f,", (double)(to.client - from.client) / wall * 1e6 / rate);
+    if (to.server)
+        printf("\"server_cpu_us\":%.4f}\n", (double)(to.server - from.server) / wall * 1e6 / rate);
+    else
+        puts("\"server_cpu_us\":null}");
     fflush(stdout);
 }
 
@@ -365,6 +390,34 @@ bench_report_stream(uint64_t messages, bench_usage from, bench_usage to)
     if (!messages)
         bench_fail("no message was sent within the measured time");
     printf("{\"rate\":%.2f,\"p50_us\":null,\"p99_us\":null,", rate);
+    print_cpu(from, to, rate);
+}
+
+int64_t
+bench_memory_of(pid_t process)
+{
+    char path[64] = "/proc/self/statm";
+    long long pages, resident, shared;
+
+    if (process)
+        snprintf(path, sizeof path, "/proc/%d/statm", (int)process);
+    FILE *file = fopen(path, "re");
+    if (!file || fscanf(file, "%lld %lld %lld", &pages, &resident, &shared) != 3)
+        bench_fail("%s cannot be read", path);
+    fclose(file);
+    return (int64_t)(resident - shared) * sysconf(_SC_PAGESIZE);
+}
+
+void
+bench_report_memory(uint64_t count, bench_usage from, bench_usage to, int64_t client_bytes,
+                    int64_t server_bytes)
+{
+    double rate = (double)count * NS_PER_S / (double)(to.wall - from.wall);
+
+    printf("{\"rate\":%.2f,\"p50_us\":null,\"p99_us\":null,\"client_bytes\":%.1f,", rate,
+           (double)client_bytes / (double)count);
+    if (to.server)
+        printf("\"server_bytes\":%.1f,", (double)server_bytes / (double)count);
     print_cpu(from, to, rate);
 }
 

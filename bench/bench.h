@@ -9,8 +9,9 @@
  *     PROGRAM WORK VARIANT ADDRESS                                   a server
  *     PROGRAM WORK VARIANT ADDRESS SECONDS WARM-UP SERVER-PID        a client
  *
- * (raw and grpc-cpp, which are both, want "server" or "client" first).  A server
- * prints "ready ADDRESS" when it listens.  A client prints one JSON object.
+ * (programs that are both want "server" or "client" first).  A work that needs one process
+ * only is a client without a server: its SERVER-PID is 0.  A server prints "ready ADDRESS" when
+ * it listens.  A client prints one JSON object.
  * Whatever goes wrong ends the program with a line on standard error: a figure
  * is printed only if every reply was right. */
 
@@ -27,6 +28,8 @@ extern "C" {
 #define BENCH_BULK (1024 * 1024) /* bytes of a big one */
 #define BENCH_WINDOW 64          /* calls outstanding in conc and conc8 */
 #define BENCH_THREADS 8          /* threads in conc8, each with its share of the window */
+#define BENCH_BATCH 64           /* what takes less than a few looks at the clock is measured
+                                    by so many at a time */
 
 typedef enum bench_work {
     BENCH_SEQ,       /* one small call after the other */
@@ -35,7 +38,13 @@ typedef enum bench_work {
     BENCH_BULK_ECHO, /* one big call after the other */
     BENCH_STREAM,    /* small messages one way, acknowledged at the end */
     BENCH_THINK,     /* small calls with a pause of 1 ms between them */
-    BENCH_IDLE       /* an open connection and nothing to do */
+    BENCH_IDLE,      /* an open connection and nothing to do */
+    BENCH_PINGPONG,  /* a small message to another thread and back, two rendezvous */
+    BENCH_COMMSTIME, /* a ring of three processes, the numbers of which a fourth takes */
+    BENCH_RENDEZVOUS, /* a small message to another process, sent when it was taken */
+    BENCH_SELECT4,   /* a small message from one of 4 channels, each in its turn */
+    BENCH_SELECT256, /* the same from one of 256 */
+    BENCH_MANY       /* channels that are open */
 } bench_work;
 
 typedef struct bench_options {
@@ -44,7 +53,7 @@ typedef struct bench_options {
     const char *address;
     int64_t measured_ns;
     int64_t warm_ns;
-    pid_t server;
+    pid_t server; /* 0: there is none */
 } bench_options;
 
 /* Prints a line and ends the program. */
@@ -72,7 +81,8 @@ bench_sleep(int64_t ns);
 void
 bench_think(int64_t *since);
 
-/* A moment, and the CPU time that both processes had used by then. */
+/* A moment, and the CPU time that both processes had used by then: 0 for a server that there
+ * is not. */
 typedef struct bench_usage {
     int64_t wall;
     int64_t client;
@@ -136,7 +146,8 @@ typedef struct bench_meter {
     int64_t end;
     uint64_t calls;
     uint32_t buckets[BENCH_BUCKETS];
-    pid_t server; /* 0: somebody else takes the usage */
+    bool leads; /* takes the usage */
+    pid_t server;
     bench_usage from;
     bench_usage to;
 } bench_meter;
@@ -151,6 +162,10 @@ bench_meter_start(bench_meter *meter, const bench_options *options, int64_t now,
 bool
 bench_meter_note(bench_meter *meter, int64_t *since);
 
+/* The same for several calls, which are taken to have been equally long. */
+bool
+bench_meter_note_batch(bench_meter *meter, int64_t *since, uint64_t calls);
+
 /* Adds the calls of `other`. */
 void
 bench_meter_add(bench_meter *meter, const bench_meter *other);
@@ -163,6 +178,15 @@ bench_report_meter(const bench_meter *meter);
 /* So many messages between two moments. */
 void
 bench_report_stream(uint64_t messages, bench_usage from, bench_usage to);
+
+/* Bytes of memory that a process has to itself at this moment; 0 is this process. */
+int64_t
+bench_memory_of(pid_t process);
+
+/* So many things were made between two moments, and take so much in each process. */
+void
+bench_report_memory(uint64_t count, bench_usage from, bench_usage to, int64_t client_bytes,
+                    int64_t server_bytes);
 
 /* Nothing was done for the measured time: sleeps, then reports the CPU time that was used a
  * second all the same. */

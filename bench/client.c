@@ -251,6 +251,8 @@ run(bench_echo *echo, const bench_options *options)
     case BENCH_IDLE:
         run_idle(echo, options);
         return;
+    default:
+        bench_fail("this is a work of bench-channel");
     }
 }
 

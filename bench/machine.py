@@ -10,7 +10,10 @@ OWN_AT_LEAST = 0.9              # of the CPU, where client and server share one
 
 
 def pinning(cpus):
-    """The CPUs of client and server, or None where there are not enough."""
+    """The CPUs of client and server, or None where there are not enough.
+
+    One process alone gets those of both.
+    """
     here = sorted(os.sched_getaffinity(0))
     if cpus == "any":
         return here, here
@@ -67,5 +70,5 @@ def disturbed(row, figures, others):
         return True
     if row.cpus != "one" or row.work in PAUSING:
         return False
-    used = (figures["client_cpu_us"] + figures["server_cpu_us"]) * figures["rate"] / 1e6
+    used = (figures["client_cpu_us"] + (figures["server_cpu_us"] or 0)) * figures["rate"] / 1e6
     return used < OWN_AT_LEAST

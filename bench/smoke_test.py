@@ -11,16 +11,20 @@ import subprocess
 import sys
 
 RUN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run")
+LOCAL = {"pingpong", "commstime", "select4", "select256", "many"}
+VISITS = {"stream", "rendezvous", "select4", "select256", "many"}
 ECHOES = {"seq", "conc", "conc8", "bulk", "stream", "think", "idle"}
 NAMES = {"lookup", "lookup64", "open", "register", "register64"}
 PATHS = dict.fromkeys(ECHOES, {"grpc", "session", "raw", "raw-polled"})
 PATHS |= {"conc8": {"grpc", "session"}}
 PATHS |= dict.fromkeys(NAMES, {"names", "names-memory"})
-MISSING = {("session", "unix")}
+PATHS |= {work: PATHS.get(work, set()) | {"channel"} for work in VISITS}
+MISSING = {("session", "unix"), ("channel", "unix")}
 PYRO4 = {"pyro4", "pyro4-memory"}
 KEYS = {"work", "path", "transport", "cpus", "rate", "p50_us", "p99_us", "client_cpu_us",
         "server_cpu_us", "disturbed"}
-WITHOUT_LATENCY = {"stream", "idle"}
+WITHOUT_LATENCY = {"stream", "idle", "many"}
+GO = {"pingpong", "commstime", "select4", "select256"}
 
 
 def run(*options):
@@ -37,7 +41,14 @@ def check(condition, line):
 def check_line(line):
     check(KEYS <= set(line), line)
     check(line["rate"] > 0 if line["work"] != "idle" else line["rate"] == 0, line)
-    check(line["client_cpu_us"] >= 0 and line["server_cpu_us"] >= 0, line)
+    check(line["client_cpu_us"] >= 0, line)
+    if line["transport"] == "local":
+        check(line["server_cpu_us"] is None, line)
+    else:
+        check(line["server_cpu_us"] >= 0, line)
+    if line["work"] == "many":
+        check(line["client_bytes"] > 0, line)
+        check(line["transport"] == "local" or line["server_bytes"] > 0, line)
     if line["work"] in WITHOUT_LATENCY:
         check(line["p50_us"] is None and line["p99_us"] is None, line)
     else:
@@ -59,15 +70,33 @@ def expected(works, transports, cpus):
             for transport in transports for choice in cpus if (path, transport) not in MISSING}
 
 
+def between_threads(cpus):
+    return ({(work, "threads", "local", cpus) for work in LOCAL} |
+            {("pingpong", "pthread", "local", cpus)})
+
+
+def peers():
+    """Of those that are built on demand, the ones that are there."""
+    for path, works, transport in (("go", GO, "local"), ("nng", ["stream"], "tcp"),
+                                   ("zmq", ["seq", "stream"], "tcp")):
+        if os.path.exists(os.path.join(sys.argv[1], "bench-" + path)):
+            seen = rows("--work", ",".join(works), "--path", path, "--transport", transport,
+                        "--cpus", "any")
+            check(seen == {(work, path, transport, "any") for work in works}, seen)
+
+
 def main():
     seen = rows("--transport", "tcp", "--cpus", "any")
-    check(seen == expected(ECHOES | NAMES, ["tcp"], ["any"]), seen)
+    check(seen == expected(ECHOES | NAMES | VISITS, ["tcp"], ["any"]), seen)
+    seen = rows("--transport", "local", "--cpus", "one,any")
+    check(seen == between_threads("one") | between_threads("any"), seen)
     seen = rows("--work", "seq", "--work", "stream,lookup", "--transport", "unix", "--cpus", "one")
     check(seen == expected(["seq", "stream", "lookup"], ["unix"], ["one"]), seen)
     if importlib.util.find_spec("Pyro4"):
         works = ["lookup64", "open", "register64"]
         seen = rows("--work", ",".join(works), "--path", "pyro4,pyro4-memory", "--cpus", "any")
         check(seen == {(work, path, "tcp", "any") for work in works for path in PYRO4}, seen)
+    peers()
     refused = run("--work", "seq,dig")
     check(refused.returncode != 0 and "dig" in refused.stderr, refused)
 

@@ -1,6 +1,6 @@
 """table.py - how bench/run prints what was measured."""
 
-from works import BYTES, TARGETS, TRANSPORTS, WORKS
+from works import BYTES, MEMORY, TARGETS, TRANSPORTS, WORKS
 
 
 def number(value):
@@ -17,14 +17,16 @@ def print_table(lines):
         mine = [line for line in lines if line["work"] == work]
         if not mine:
             continue
+        columns, keys = ((("client B", "server B"), ("client_bytes", "server_bytes"))
+                         if work in MEMORY else (("p50 us", "p99 us"), ("p50_us", "p99_us")))
         print("\n%s: %s" % (work, title))
-        print(layout % ("path", "via", "cpus", "per second", "p50 us", "p99 us", "client cpu",
+        print(layout % ("path", "via", "cpus", "per second", *columns, "client cpu",
                         "server cpu", "MiB/s", "spread"))
         for line in mine:
             rate = line["rate"] or None
             moved = rate * BYTES[work] / (1 << 20) if rate and work in BYTES else None
             print((layout % (line["path"], line["transport"], line["cpus"], number(rate),
-                             number(line["p50_us"]), number(line["p99_us"]),
+                             number(line[keys[0]]), number(line[keys[1]]),
                              number(line["client_cpu_us"]), number(line["server_cpu_us"]),
                              number(moved), "%.0f%%" % (100 * line["spread"]))) +
                   ("  disturbed" if line["disturbed"] else ""))
@@ -42,9 +44,10 @@ def print_target(target, ours, theirs):
     verdict = "met" if met else "missed"
     if ours["disturbed"] or theirs["disturbed"]:
         verdict = "disturbed: says nothing"
-    print("%-8s %-5s %-4s %-6s %-12s %10s  %-12s %10s %7.3f  %-13s %s" % (
+    peer = "its " + target.beside if target.ours == target.theirs else target.theirs or "-"
+    print("%-10s %-5s %-4s %-6s %-12s %10s  %-12s %10s %7.3f  %-13s %s" % (
         target.work, ours["transport"], target.cpus, NAMES[target.key], target.ours,
-        number(figure), target.theirs or "-",
+        number(figure), peer,
         number(theirs[target.key]) if target.theirs else "-", ratio, limit, verdict))
 
 
@@ -55,13 +58,14 @@ def print_targets(lines):
     for target in TARGETS:
         for transport in TRANSPORTS:
             ours = found.get((target.work, target.ours, transport, target.cpus))
-            theirs = found.get((target.work, target.theirs, transport, target.cpus))
+            theirs = found.get((target.beside or target.work, target.theirs, transport,
+                                target.cpus))
             if ours and (theirs or not target.theirs):
                 pairs.append((target, ours, theirs or NOBODY))
     if not pairs:
         return
     print("\ntargets: Afar's figure divided by its peer's, or alone (client, server: CPU us a call)")
-    print("%-8s %-5s %-4s %-6s %-12s %10s  %-12s %10s %7s  %s" % (
+    print("%-10s %-5s %-4s %-6s %-12s %10s  %-12s %10s %7s  %s" % (
         "work", "via", "cpus", "of", "Afar", "figure", "peer", "figure", "ratio", "wanted"))
     for pair in pairs:
         print_target(*pair)

@@ -15,18 +15,29 @@ WORKS = {
     "open": "an object opened by name, called once, and closed, as programs do it",
     "register": "a new name registered by one client, one at a time",
     "register64": "a new name registered by 64 clients, each one at a time",
+    "pingpong": "64 bytes to another thread and back, two rendezvous",
+    "commstime": "a number once round a ring of three threads, and to a fourth: four rendezvous",
+    "rendezvous": "64 bytes to another process, sent when it has taken them",
+    "select4": "64 bytes from one of 4 channels, each in its turn (local: with the send)",
+    "select256": "the same from one of 256",
+    "many": "channels made (local: 100,000), or opened and used once (tcp: 10,000)",
 }
+ECHOES = ["seq", "conc", "conc8", "bulk", "stream", "think", "idle"]
 NAMES = ["lookup", "lookup64", "open", "register", "register64"]
-ECHOES = [work for work in WORKS if work not in NAMES]
+VISITS = ["stream", "rendezvous", "select4", "select256", "many"]   # to channels elsewhere
+LOCAL = ["pingpong", "commstime", "select4", "select256", "many"]
 BYTES = {"bulk": 1 << 20, "stream": 64}
+MEMORY = {"many"}               # what matters is not time, but bytes of each
+ON_ONE_TOO = {"seq", "pingpong", "commstime"}           # measured on one CPU and on two
 PAUSING = {"think", "idle", "register", "register64"}    # for time, or for the disk
-TRANSPORTS = ["tcp", "unix"]
+TRANSPORTS = ["tcp", "unix", "local"]                    # local: one process
+BETWEEN = ["tcp", "unix"]
 CPUS = ["one", "two", "any"]
 
 # How a path is run.  Server and client are commands, in which {work}, {variant}, {address},
 # {folder}, a folder for files of the run, and for clients {seconds}, {warm_up} and {server}
 # are filled in.  A program of ours is looked for where the build puts it.  The first line of
-# a server has its address; `ready` finds it.
+# a server has its address; `ready` finds it.  Without a server, {server} is 0.
 Path = namedtuple("Path", "server client variants ready transports targets")
 
 SERVED = "{work} {variant} {address}"
@@ -34,9 +45,15 @@ CALLED = SERVED + " {seconds} {warm_up} {server}"
 READY = r"ready (\S+)$"
 
 
-def echoes(server, client, variants, targets, transports=TRANSPORTS):
+def echoes(server, client, variants, targets, transports=BETWEEN):
     return Path("%s %s" % (server, SERVED), "%s %s" % (client, CALLED), variants, READY,
                 transports, targets)
+
+
+def local(program, works):
+    """One process."""
+    return Path(None, "%s {work} - local {seconds} {warm_up} {server}" % program,
+                dict.fromkeys(works, ""), None, ["local"], [program.split()[0]])
 
 
 def names(store):
@@ -46,7 +63,7 @@ def names(store):
                 {"lookup": "bench-names seq lookup", "lookup64": "bench-names conc lookup",
                  "open": "bench-open seq open",
                  "register": "bench-names seq register", "register64": "bench-names conc register"},
-                r"name server at ([^,]+),", TRANSPORTS,
+                r"name server at ([^,]+),", BETWEEN,
                 ["afar-command", "bench-names", "bench-open"])
 
 
@@ -72,19 +89,25 @@ PATHS = {
                        dict(dict.fromkeys(ECHOES, "sync"), conc="cq", conc8="cq", bulk="cq"),
                        ["bench-grpc-cpp"]),
     "zmq": echoes("bench-zmq server", "bench-zmq client",
-                  {work: "bare" for work in ECHOES if work != "stream"}, ["bench-zmq"]),
+                  dict.fromkeys(ECHOES, "bare"), ["bench-zmq"]),
+    "nng": echoes("bench-nng server", "bench-nng client", {"stream": "pair"}, ["bench-nng"]),
+    "channel": echoes("bench-channel server", "bench-channel client", dict.fromkeys(VISITS, "-"),
+                      ["bench-channel"], ["tcp"]),
+    "threads": local("bench-channel local", LOCAL),
+    "pthread": local("bench-pthread", ["pingpong"]),
+    "go": local("bench-go", ["pingpong", "commstime", "select4", "select256"]),
     "names": names("{folder}/names.db"),
     "names-memory": names("memory"),
     "pyro4": pyro4("sql:{folder}/names.db", "thread"),
     "pyro4-memory": pyro4("memory", "multiplex"),
 }
-CPP = ["grpc-cpp"]
-ZMQ = ["zmq"]
-PYRO4 = ["pyro4", "pyro4-memory"]
-USUAL = [path for path in PATHS if path not in CPP + ZMQ + PYRO4]
+PEERS = {"cpp": ["grpc-cpp"], "zmq": ["zmq"], "nng": ["nng"], "go": ["go"],
+         "pyro4": ["pyro4", "pyro4-memory"]}
+USUAL = [path for path in PATHS if path not in sum(PEERS.values(), [])]
 
-# What Afar is held to: its figure as a ratio to that of a peer, or the figure itself.
-Target = namedtuple("Target", "work cpus ours theirs key most least")
+# What Afar is held to: its figure as a ratio to that of a peer, or the figure itself.  The
+# peer may have done another work, `beside`.
+Target = namedtuple("Target", "work cpus ours theirs key most least beside", defaults=(None,))
 TARGETS = [
     Target("seq", "two", "grpc", "grpc-cpp", "p50_us", 0.35, None),
     Target("seq", "one", "grpc", "grpc-cpp", "p50_us", 1.0, None),
@@ -105,4 +128,11 @@ TARGETS = [
     Target(work, "two", ours, theirs, "rate", None, 10.0)
     for work in ("lookup", "lookup64", "open")
     for ours, theirs in (("names", "pyro4"), ("names-memory", "pyro4-memory"))
+] + [
+    Target("pingpong", cpus, "threads", "go", "p50_us", 2.0, None) for cpus in ("two", "one")
+] + [
+    Target("rendezvous", "two", "channel", "session", "p50_us", 1.5, None, "seq"),
+    Target("stream", "two", "channel", "grpc-cpp", "rate", None, 3.0),
+    Target("select256", "two", "threads", "threads", "p50_us", 1.5, None, "select4"),
+    Target("select256", "two", "channel", "channel", "p50_us", 1.5, None, "select4"),
 ]

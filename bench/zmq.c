@@ -1,4 +1,5 @@
-/* Beside sessions: ZeroMQ's bare echo, a DEALER socket that asks a ROUTER socket.
+/* Beside sessions: ZeroMQ's bare echo, a DEALER socket that asks a ROUTER socket.  Beside channels:
+ * its messages one way, from a PUSH socket to a PULL socket.
  *
  *     zmq server WORK VARIANT ADDRESS
  *     zmq client WORK VARIANT ADDRESS SECONDS WARM-UP SERVER-PID
@@ -8,7 +9,11 @@
  *
  * Both sides have a thread of ZeroMQ's that reads and writes.  The server answers in the order in
  * which it was asked, so a client knows which answer comes next.  In `conc8` each thread has
- * a socket, since a socket belongs to one thread, and an eighth of the window. */
+ * a socket, since a socket belongs to one thread, and an eighth of the window.
+ *
+ * `stream` has another two sockets for the acknowledgement; the server's address is then that of both, with a comma
+ * between them.  There the usual limits hold, 1,000 messages on each side, so that memory does not
+ * grow when the receiver is slower. */
 
 #include "bench.h"
 
@@ -35,14 +40,23 @@ expect(int result, const char *what)
 }
 
 static void *
-open_socket(void *context, int kind)
+open_limited(void *context, int kind)
 {
     void *socket = zmq_socket(context, kind);
-    int at_once = 0, unlimited = 0;
+    int at_once = 0;
 
     if (!socket)
         bench_fail("a socket: %s", zmq_strerror(errno));
     expect(zmq_setsockopt(socket, ZMQ_LINGER, &at_once, sizeof at_once), "no linger");
+    return socket;
+}
+
+static void *
+open_socket(void *context, int kind)
+{
+    void *socket = open_limited(context, kind);
+    int unlimited = 0;
+
     expect(zmq_setsockopt(socket, ZMQ_SNDHWM, &unlimited, sizeof unlimited), "no limit");
     expect(zmq_setsockopt(socket, ZMQ_RCVHWM, &unlimited, sizeof unlimited), "no limit");
     return socket;
@@ -60,14 +74,18 @@ their_address(const char *address, char *name, size_t room)
 
 /* ---- the server ---- */
 
+/* Where a socket listens, as an address of ours. */
 static void
-say_ready(void *socket, const char *address)
+our_address(void *socket, char *address, size_t room)
 {
     char name[256];
     size_t length = sizeof name;
 
     expect(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, name, &length), "the address");
-    bench_ready(strncmp(name, "tcp://", 6) == 0 ? name + 6 : address);
+    if (strncmp(name, "tcp://", 6) == 0)
+        snprintf(address, room, "%s", name + 6);
+    else
+        snprintf(address, room, "unix:%s", name + strlen("ipc://"));
 }
 
 /* Sends each part of what comes back, the first of which says to whom.  Until the process is
@@ -77,12 +95,13 @@ serve(const bench_options *options)
 {
     void *context = zmq_ctx_new();
     void *socket = open_socket(context, ZMQ_ROUTER);
-    char name[256];
+    char name[256], address[256];
     zmq_msg_t part;
 
     their_address(options->address, name, sizeof name);
     expect(zmq_bind(socket, name), name);
-    say_ready(socket, options->address);
+    our_address(socket, address, sizeof address);
+    bench_ready(address);
     for (;;) {
         expect(zmq_msg_init(&part), "a message");
         while (zmq_msg_recv(&part, socket, 0) < 0)
@@ -92,7 +111,14 @@ serve(const bench_options *options)
     }
 }
 
-/* ---- the client ---- */
+static void
+receive(void *socket, zmq_msg_t *message)
+{
+    expect(zmq_msg_init(message), "a message");
+    while (zmq_msg_recv(message, socket, 0) < 0)
+        if (errno != EINTR)
+            expect(-1, "receive");
+}
 
 static void
 send_bytes(void *socket, const void *data, size_t length)
@@ -100,12 +126,37 @@ send_bytes(void *socket, const void *data, size_t length)
     expect(zmq_send(socket, data, length, 0), "send");
 }
 
+/* Takes numbered messages, and says how many there were when an end comes. */
 static void
-receive(void *socket, zmq_msg_t *message)
+serve_stream(const bench_options *options)
 {
-    expect(zmq_msg_init(message), "a message");
-    expect(zmq_msg_recv(message, socket, 0), "receive");
+    void *context = zmq_ctx_new();
+    void *messages = open_limited(context, ZMQ_PULL), *counts = open_limited(context, ZMQ_PUSH);
+    char name[256], other[300], addresses[2][256], both[520];
+    uint64_t count = 0;
+    zmq_msg_t message;
+
+    their_address(options->address, name, sizeof name);
+    snprintf(other, sizeof other, "%s%s", name, strncmp(name, "ipc:", 4) == 0 ? ".counts" : "");
+    expect(zmq_bind(messages, name), name);
+    expect(zmq_bind(counts, other), other);
+    our_address(messages, addresses[0], sizeof addresses[0]);
+    our_address(counts, addresses[1], sizeof addresses[1]);
+    snprintf(both, sizeof both, "%s,%s", addresses[0], addresses[1]);
+    bench_ready(both);
+    for (;;) {
+        receive(messages, &message);
+        bench_taken taken =
+            bench_stream_take(zmq_msg_data(&message), zmq_msg_size(&message), &count);
+        zmq_msg_close(&message);
+        if (taken == BENCH_TAKEN_WRONG)
+            bench_fail("message %llu is not what came", (unsigned long long)count);
+        if (taken == BENCH_TAKEN_END)
+            send_bytes(counts, &count, sizeof count);
+    }
 }
+
+/* ---- the client ---- */
 
 /* One message after the other, of either size, with or without a pause. */
 static void
@@ -190,6 +241,60 @@ run_workers(void *context, const char *name, const bench_options *options, size_
         zmq_close(workers[i].socket);
 }
 
+/* ---- messages one way ---- */
+
+static void
+push_small(void *messages, uint64_t number)
+{
+    uint8_t data[BENCH_SMALL];
+
+    bench_small_set(data, number);
+    send_bytes(messages, data, sizeof data);
+}
+
+/* Sends until `end`, then waits for the acknowledgement. */
+static void
+push_until(void *messages, void *counts, int64_t end, uint64_t *sent)
+{
+    uint64_t count = 0;
+    zmq_msg_t answer;
+
+    while (bench_stream_more(end, *sent))
+        push_small(messages, (*sent)++);
+    push_small(messages, BENCH_STREAM_END);
+    receive(counts, &answer);
+    if (zmq_msg_size(&answer) == sizeof count)
+        memcpy(&count, zmq_msg_data(&answer), sizeof count);
+    zmq_msg_close(&answer);
+    if (count != *sent)
+        bench_fail("%llu messages were sent, %llu acknowledged", (unsigned long long)*sent,
+                   (unsigned long long)count);
+}
+
+static void
+run_stream(void *context, const bench_options *options)
+{
+    void *messages = open_limited(context, ZMQ_PUSH), *counts = open_limited(context, ZMQ_PULL);
+    char first[256], name[256];
+    const char *comma = strchr(options->address, ',');
+    uint64_t sent = 0;
+
+    if (!comma)
+        bench_fail("%s is not two addresses", options->address);
+    snprintf(first, sizeof first, "%.*s", (int)(comma - options->address), options->address);
+    their_address(first, name, sizeof name);
+    expect(zmq_connect(messages, name), name);
+    their_address(comma + 1, name, sizeof name);
+    expect(zmq_connect(counts, name), name);
+    push_until(messages, counts, bench_now() + options->warm_ns, &sent);
+    uint64_t before = sent;
+    bench_usage from = bench_usage_now(options->server);
+    push_until(messages, counts, from.wall + options->measured_ns, &sent);
+    bench_report_stream(sent - before, from, bench_usage_now(options->server));
+    zmq_close(messages);
+    zmq_close(counts);
+}
+
 static void
 run_idle(void *socket, const bench_options *options)
 {
@@ -211,7 +316,7 @@ call(const bench_options *options)
     if (options->work == BENCH_CONC || options->work == BENCH_CONC8) {
         run_workers(context, name, options, options->work == BENCH_CONC ? 1 : BENCH_THREADS);
     } else if (options->work == BENCH_STREAM) {
-        bench_fail("stream would be conc without answers here: run conc");
+        run_stream(context, options);
     } else {
         void *socket = open_socket(context, ZMQ_DEALER);
 
@@ -234,7 +339,9 @@ main(int argc, char **argv)
     if (!server && (argc < 2 || strcmp(argv[1], "client") != 0))
         bench_fail("say server or client first");
     bench_options_read(&options, argc - 2, argv + 2);
-    if (server)
+    if (server && options.work == BENCH_STREAM)
+        serve_stream(&options);
+    else if (server)
         serve(&options);
     else
         call(&options);
