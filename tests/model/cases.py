@@ -1,0 +1,88 @@
+"""What is searched: configurations of the model, the mutants that they must catch, and what must come
+to pass in networks that go on for ever.  README.md says what the settings are.
+"""
+
+# Networks.  A link is (process, home, whether it sends); processes and homes have numbers from 0.
+PAIR = [(0, 0, True), (1, 0, False)]
+CROWD = [(0, 0, True), (1, 0, False), (2, 0, True)]
+READERS = [(0, 0, True), (1, 0, False), (2, 0, False)]
+# The one in the middle receives of one home and sends to the other.
+CHAIN = [(0, 0, True), (1, 0, False), (1, 1, True), (2, 1, False)]
+CHAIN_BACK = [(2, 0, True), (1, 0, False), (1, 1, True), (0, 1, False)]
+# Everybody sends to the left or receives from the right.
+RING = [(0, 0, True), (0, 1, False), (1, 1, True), (1, 2, False), (2, 2, True), (2, 0, False)]
+# Two that meet at two homes, in opposite directions.
+CROSS = [(0, 0, True), (0, 1, False), (1, 0, False), (1, 1, True)]
+SAME_WAY = [(0, 0, True), (0, 1, True), (1, 0, False), (1, 1, False)]
+# And a third who receives at the second, or at the first.
+RIVAL = SAME_WAY + [(2, 1, False)]
+TWO_CHOOSE = [(0, 0, True), (0, 1, True), (1, 0, True), (1, 1, True), (2, 0, False)]
+# One plain sender, two that choose.
+CHOOSERS = [(0, 0, True), (1, 0, False), (1, 1, False), (2, 0, False), (2, 1, False)]
+# One has both ends of a channel.
+BOTH_ENDS = [(0, 0, True), (0, 0, False), (1, 0, False)]
+# Two senders, one who chooses.
+FAN = [(0, 0, True), (1, 1, True), (2, 0, False), (2, 1, False)]
+# Four processes, all mixed with all.
+ANY = [(0, 0, True), (0, 1, False), (1, 0, False), (1, 1, True), (2, 0, True), (3, 1, False)]
+
+ALL = [0, 1, 2, 3]
+
+QUICK, CI, FULL = range(3)
+
+# name: (tier, network, settings)
+SAFE = {
+    "pair": (QUICK, PAIR, dict(rounds=[3, 3], stops=ALL)),
+    "chain": (QUICK, CHAIN, dict(rounds=[2, 2, 2])),
+    "chain stopped": (QUICK, CHAIN, dict(rounds=[1, 2, 2], stops=ALL)),
+    "chain back": (QUICK, CHAIN_BACK, dict(rounds=[2, 2, 1], stops=[0, 1])),
+    "ring": (QUICK, RING, dict(rounds=[1, 1, 1], stops=ALL)),
+    "cross": (QUICK, CROSS, dict(rounds=[2, 2], stops=ALL)),
+    "both ends": (QUICK, BOTH_ENDS, dict(rounds=[2, 2], stops=ALL)),
+    "rival": (QUICK, RIVAL, dict(rounds=[1, 1, 1], stops=ALL)),
+    "choosers": (QUICK, CHOOSERS, dict(rounds=[1, 1, 1], stops=[1])),
+    "closes": (QUICK, CHAIN, dict(rounds=[1, 3, 1], stops=[1], closes=[1], room=6)),
+    "default": (QUICK, RIVAL, dict(rounds=[1, 2, 1], stops=[0], polls=[1])),
+    "priority": (QUICK, FAN, dict(rounds=[1, 1, 1], priority=[2], first_ready=1)),
+    "cut": (QUICK, CHAIN, dict(rounds=[1, 2, 1], stops=[1], cuts=1)),
+    "ring cut": (QUICK, RING, dict(rounds=[1, 1, 1], cuts=1)),
+    "readers cut": (QUICK, READERS, dict(rounds=[2, 1, 1], stops=[1], cuts=1)),
+    "poison": (QUICK, CROWD, dict(rounds=[1, 2, 1], stops=[1], poisons=[0, 1], room=6)),
+    "finish": (QUICK, CROWD, dict(rounds=[1, 3, 1], stops=[0], finishes=ALL)),
+    "finish cut": (QUICK, CROWD, dict(rounds=[1, 2, 1], finishes=ALL, cuts=1, room=6)),
+    "posts": (QUICK, CROWD, dict(rounds=[2, 3, 1], posts=[0], finishes=ALL)),
+    "buffer": (QUICK, TWO_CHOOSE, dict(rounds=[1, 1, 1], capacity=[1, 1])),
+    "buffer chain": (QUICK, CHAIN, dict(rounds=[2, 2, 2], stops=[1], capacity=[1, 2])),
+    "restart": (QUICK, CHAIN, dict(rounds=[1, 2, 1], restarts=1)),
+}
+
+# name: (configuration in SAFE that must catch it)
+MUTANTS = {
+    "claims_unordered": "ring",
+    "told_before_ack": "cut",
+    "doubt_reopens": "ring cut",
+    "paired_with_itself": "both ends",
+    "poison_overwrites": "poison",
+    "ended_before_ack": "poison",
+    "denied_stays": "chain",
+    "denied_forgotten": "chain stopped",
+    "withdraw_unanswered": "chain stopped",
+    "finish_over_offers": "posts",
+    "reservation_forgotten": "buffer",
+    "stale_accepted": "restart",
+    "granted_twice": "choosers",
+    "lost_message_given_on": "readers cut",
+    "flight_not_counted": "finish",
+    "waiting_forgotten": "default",
+    "grants_while_held": "chain",
+    "stops_while_held": "chain stopped",
+    "not_released": "rival",
+    "priority_ignored": "priority",
+}
+
+# Networks that go on for ever: name: (tier, network, settings, what must come to pass)
+LIVE = {
+}
+
+LIVE_MUTANTS = {
+}

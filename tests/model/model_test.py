@@ -1,0 +1,181 @@
+#!/usr/bin/python3
+"""The model of the channels' protocol, searched by spin.
+
+Every configuration in cases.py must be free of errors, in all states that can be
+reached; every mutant of the model must be caught by its configuration.
+
+    model_test.py              what AFAR_MODEL says: quick (if it is not set), ci or full
+    model_test.py NAME...      these only; a mutant's name too
+    model_test.py --trace NAME SEED
+                               one random run, an event a line; README.md has the format
+"""
+
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import cases
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+MEMORY_MB = 6000
+TIERS = {"quick": cases.QUICK, "ci": cases.CI, "full": cases.FULL}
+SECONDS = {cases.QUICK: 120, cases.CI: 200, cases.FULL: 3600}
+
+# Settings whose value is a number for each process or home, four bits each; the
+# others are sets of processes or links, or plain numbers.
+TABLES = {"rounds", "capacity"}
+
+
+def table(numbers):
+    return sum(number << (4 * i) for i, number in enumerate(numbers))
+
+
+def members(numbers):
+    return sum(1 << number for number in set(numbers))
+
+
+def definitions(network, settings):
+    """What the preprocessor is told."""
+    processes = max(process for process, _, _ in network) + 1
+    guards = [sum(process == p for process, _, _ in network) for p in range(processes)]
+    values = {
+        "PROCESSES": processes,
+        "HOMES": max(home for _, home, _ in network) + 1,
+        "LINKS": len(network),
+        "OWNERS": table(process for process, _, _ in network),
+        "HOME_OF": table(home for _, home, _ in network),
+        "SENDERS": members(link for link, (_, _, sends) in enumerate(network) if sends),
+        "SINGLES": members(p for p in range(processes) if guards[p] == 1),
+    }
+    for name, value in settings.items():
+        if name in TABLES:
+            value = table(value)
+        elif isinstance(value, list):
+            value = members(value)
+        values[name.upper()] = value
+    return ["-D%s=%s" % value for value in values.items()]
+
+
+class Search:
+    """One run of the verifier."""
+
+    def __init__(self, name, network, settings, tier, mutant=None, claim=None):
+        self.name = name
+        self.tier = tier
+        self.mutant = mutant
+        self.claim = claim
+        self.definitions = definitions(network, settings)
+        if mutant:
+            self.definitions.append("-DMUTANT_" + mutant)
+        self.failure = ""
+        self.states = self.depth = 0
+        self.seconds = 0.0
+
+    def command(self, folder, *words):
+        return subprocess.run(words, cwd=folder, stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=SECONDS[self.tier])
+
+    def build(self, folder):
+        spin = self.command(folder, "spin", "-a", *self.definitions,
+                            os.path.join(HERE, "channel.pml"))
+        if spin.returncode != 0 or spin.stdout.strip() not in ("", ) and "Error" in spin.stdout:
+            return "spin: " + spin.stdout
+        # Compiling takes longer than a small search.
+        level = "-O0" if self.mutant or self.tier == cases.QUICK else "-O2"
+        kind = [] if self.claim else ["-DSAFETY", "-DNOCLAIM"]
+        cc = self.command(folder, "cc", level, "-w", "-DCOLLAPSE", "-DVECTORSZ=1024",
+                          "-DMEMLIM=%d" % MEMORY_MB, *kind, "-o", "pan", "pan.c")
+        return "cc: " + cc.stdout if cc.returncode != 0 else ""
+
+    def search(self, folder):
+        kind = ["-a", "-f", "-N", self.claim] if self.claim else []
+        pan = self.command(folder, "./pan", "-m1000000", "-n", *kind)
+        text = pan.stdout
+        numbers = re.search(r"depth reached (\d+), errors: (\d+)\n\s*(\S+) states, stored", text)
+        if not numbers:
+            return "pan: " + text
+        self.depth = int(numbers.group(1))
+        self.states = int(float(numbers.group(3)))
+        if int(numbers.group(2)):
+            return "found: " + re.search(r"pan:1: (.*)", text).group(1)
+        if "not completed" in text or "max search depth too small" in text:
+            return "pan: the search was not completed: " + text
+        return ""
+
+    def run(self):
+        start = time.monotonic()
+        folder = tempfile.mkdtemp(prefix="afar-model-")
+        try:
+            self.failure = self.build(folder) or self.search(folder)
+        except subprocess.TimeoutExpired as late:
+            self.failure = "%s took more than %d s" % (late.cmd[0], SECONDS[self.tier])
+        finally:
+            shutil.rmtree(folder)
+        self.seconds = time.monotonic() - start
+        return self
+
+    def is_good(self):
+        """A mutant must be caught by a check, not by the model's own limits."""
+        if not self.mutant:
+            return not self.failure
+        return (self.failure.startswith("found: ") and "q_full" not in self.failure
+                and "array index" not in self.failure)
+
+    def line(self):
+        what = "mutant %s in %s" % (self.mutant, self.name) if self.mutant else self.name
+        if self.claim:
+            what = "%s: %s" % (self.name, self.claim)
+        text = "%-5s %-44s %10d states  depth %5d %7.1f s" % (
+            "ok" if self.is_good() else "FAIL", what, self.states, self.depth, self.seconds)
+        if not self.is_good():
+            text += "\n      " + (self.failure or "not caught")
+        return text
+
+
+def searches():
+    for name, (tier, network, settings) in cases.SAFE.items():
+        yield Search(name, network, settings, tier)
+    for mutant, name in cases.MUTANTS.items():
+        tier, network, settings = cases.SAFE[name]
+        yield Search(name, network, settings, tier, mutant=mutant)
+    for name, (tier, network, settings, claim) in cases.LIVE.items():
+        yield Search(name, network, dict(settings, forever=1), tier, claim=claim)
+    for mutant, name in cases.LIVE_MUTANTS.items():
+        tier, network, settings, claim = cases.LIVE[name]
+        yield Search(name, network, dict(settings, forever=1), tier, mutant=mutant, claim=claim)
+
+
+def trace(name, seed):
+    _, network, settings = cases.SAFE[name]
+    for link, (process, home, sends) in enumerate(network):
+        print("link %d process %d home %d %s" % (link, process, home,
+                                                 "sends" if sends else "receives"))
+    sys.stdout.flush()
+    return subprocess.run(["spin", "-T", "-n%d" % seed, "-DTRACE", "-u10000",
+                           *definitions(network, settings),
+                           os.path.join(HERE, "channel.pml")], check=False).returncode
+
+
+def main(words):
+    if words[:1] == ["--trace"]:
+        return trace(words[1], int(words[2]))
+    tier = TIERS[os.environ.get("AFAR_MODEL", "quick")]
+    wanted = [s for s in searches()
+              if (s.name in words or s.mutant in words if words else s.tier <= tier)]
+    bad = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for search in pool.map(Search.run, wanted):
+            print(search.line(), flush=True)
+            bad += not search.is_good()
+    print("%d searches, %d failed" % (len(wanted), bad))
+    return 1 if bad or not wanted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
