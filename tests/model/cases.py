@@ -30,7 +30,7 @@ ALL = [0, 1, 2, 3]
 
 QUICK, CI, FULL = range(3)
 
-# name: (tier, network, settings)
+# name: (tier, network, settings).
 SAFE = {
     "pair": (QUICK, PAIR, dict(rounds=[3, 3], stops=ALL)),
     "chain": (QUICK, CHAIN, dict(rounds=[2, 2, 2])),
@@ -44,6 +44,8 @@ SAFE = {
     "closes": (QUICK, CHAIN, dict(rounds=[1, 3, 1], stops=[1], closes=[1], room=6)),
     "default": (QUICK, RIVAL, dict(rounds=[1, 2, 1], stops=[0], polls=[1])),
     "priority": (QUICK, FAN, dict(rounds=[1, 1, 1], priority=[2], first_ready=1)),
+    "priority cross": (QUICK, CROSS, dict(rounds=[2, 2], stops=ALL, priority=ALL)),
+    "priority ring": (QUICK, RING, dict(rounds=[1, 1, 1], priority=ALL)),
     "cut": (QUICK, CHAIN, dict(rounds=[1, 2, 1], stops=[1], cuts=1)),
     "ring cut": (QUICK, RING, dict(rounds=[1, 1, 1], cuts=1)),
     "readers cut": (QUICK, READERS, dict(rounds=[2, 1, 1], stops=[1], cuts=1)),
@@ -54,9 +56,44 @@ SAFE = {
     "buffer": (QUICK, TWO_CHOOSE, dict(rounds=[1, 1, 1], capacity=[1, 1])),
     "buffer chain": (QUICK, CHAIN, dict(rounds=[2, 2, 2], stops=[1], capacity=[1, 2])),
     "restart": (QUICK, CHAIN, dict(rounds=[1, 2, 1], restarts=1)),
+
+    "chain long": (CI, CHAIN, dict(rounds=[3, 3, 3], stops=[0, 1])),
+    "cross long": (CI, CROSS, dict(rounds=[3, 3], stops=ALL)),
+    "ring long": (CI, RING, dict(rounds=[2, 2, 1], stops=[0])),
+    "rival long": (CI, RIVAL, dict(rounds=[2, 2, 1], stops=[0, 1])),
+    "any": (CI, ANY, dict(rounds=[2, 2, 1, 1])),
+    "chain cut": (CI, CHAIN, dict(rounds=[2, 2, 1], stops=ALL, cuts=1)),
+    "chain cut twice": (CI, CHAIN, dict(rounds=[1, 2, 1], stops=[1], cuts=2)),
+    "cross cut": (CI, CROSS, dict(rounds=[2, 2], stops=ALL, cuts=1)),
+    "rival cut": (CI, RIVAL, dict(rounds=[1, 1, 1], cuts=1)),
+    "poison chain": (CI, CHAIN, dict(rounds=[2, 2, 1], stops=[1], poisons=[0, 3], room=6)),
+    "poison cross": (CI, CROSS, dict(rounds=[2, 2], stops=ALL, poisons=[0], room=6)),
+    "poison cut": (CI, CROWD, dict(rounds=[1, 2, 1], stops=[1], poisons=[0], cuts=1, room=6)),
+    "finish chain": (CI, CHAIN, dict(rounds=[2, 2, 2], stops=ALL, finishes=ALL, room=6)),
+    "finish chain cut": (CI, CHAIN, dict(rounds=[1, 2, 1], finishes=ALL, cuts=1, room=6)),
+    "posts cut": (CI, CROWD, dict(rounds=[2, 3, 1], posts=[0], finishes=ALL, cuts=1, room=6)),
+    "buffer stopped": (CI, TWO_CHOOSE, dict(rounds=[1, 1, 2], stops=ALL, capacity=[1, 2])),
+    "buffer cut": (CI, CHAIN, dict(rounds=[2, 2, 2], capacity=[1, 2], cuts=1)),
+    "buffer poison": (CI, CHAIN, dict(rounds=[2, 2, 2], capacity=[1, 1], poisons=[0, 3], room=6)),
+    "buffer finish": (CI, CHAIN, dict(rounds=[2, 3, 2], stops=[1], capacity=[1, 1],
+                                      finishes=ALL, room=6)),
+    "closes cross": (CI, CROSS, dict(rounds=[2, 2], stops=ALL, closes=ALL, room=6)),
+    "default cut": (CI, CROSS, dict(rounds=[1, 2], polls=[1], stops=[0], cuts=1)),
+    "priority cut": (CI, CROSS, dict(rounds=[2, 2], priority=ALL, cuts=1)),
+    "restart stopped": (CI, CHAIN, dict(rounds=[2, 2, 1], stops=ALL, restarts=1)),
+    "restart buffer": (CI, CHAIN, dict(rounds=[2, 2, 2], capacity=[1, 1], restarts=1)),
+
+    "any stopped": (FULL, ANY, dict(rounds=[1, 1, 1, 1], stops=ALL)),
+    "any cut": (FULL, ANY, dict(rounds=[1, 1, 1, 1], cuts=1)),
+    "ring cut stopped": (FULL, RING, dict(rounds=[1, 1, 1], stops=ALL, cuts=1)),
+    "ring cut twice": (FULL, RING, dict(rounds=[1, 1, 1], cuts=2)),
+    "chain cut long": (FULL, CHAIN, dict(rounds=[2, 2, 2], stops=ALL, cuts=2)),
+    "poison ring": (FULL, RING, dict(rounds=[1, 1, 1], stops=[0], poisons=[0, 3], room=6)),
+    "finish cross cut": (FULL, CROSS, dict(rounds=[2, 2], stops=ALL, finishes=ALL, cuts=1, room=6)),
+    "restart cross": (FULL, CROSS, dict(rounds=[2, 2], stops=ALL, restarts=1)),
 }
 
-# name: (configuration in SAFE that must catch it)
+# name: the configuration that must catch it.
 MUTANTS = {
     "claims_unordered": "ring",
     "told_before_ack": "cut",
@@ -78,11 +115,27 @@ MUTANTS = {
     "stops_while_held": "chain stopped",
     "not_released": "rival",
     "priority_ignored": "priority",
+    "priority_patient": "priority cross",
+    "loose_forgotten": "choosers",
+    "claims_dropped": "ring",
 }
 
 # Networks that go on for ever: name: (tier, network, settings, what must come to pass)
 LIVE = {
+    "withdraw": (QUICK, PAIR, dict(stops=ALL), "withdraw_is_answered"),
+    "withdraw cross": (CI, CROSS, {"stops": [1], "closes": [1], "from": 2, "room": 8},
+                       "withdraw_is_answered"),
+    "crowd": (QUICK, CROWD, dict(), "oldest_is_served"),
+    "held": (QUICK, CROSS, dict(stops=[1]), "held_is_let_go"),
+    "pair": (CI, CHAIN, dict(stops=[2]), "pair_is_matched"),
+    "pair cross": (CI, CROSS, dict(stops=ALL, to=2), "pair_is_matched"),
+    "default": (CI, RIVAL, dict(polls=[1], about=1), "round_is_over"),
 }
 
 LIVE_MUTANTS = {
+    "withdraw_unanswered": "withdraw",
+    "newest_first": "crowd",
+    "not_released": "held",
+    "claims_dropped": "pair",
+    "waiting_forgotten": "default",
 }

@@ -221,7 +221,7 @@ end:
     od
 }
 
-#ifndef FOREVER
+#if !defined(FOREVER) && !defined(TRACE)
 /* Looks on whenever nothing is under way. */
 proctype Watch()
 {
@@ -244,7 +244,7 @@ end:
         !over[l] && !finished[l] && !cut[l] ->
             note_do(POISON, l);
             was_poisoned[HOME(l)] = true;
-            say(up[l], l, POISON, NUMBER(0, 0, epoch[l]), 0)
+            act(POISON, l * SLOTS, 0)
     }
 }
 #endif
@@ -293,7 +293,7 @@ init
         for (i : 0 .. PROCESSES - 1) {
             run User(i)
         }
-#ifndef FOREVER
+#if !defined(FOREVER) && !defined(TRACE)
         run Watch();
 #endif
 #if POISONS

@@ -134,3 +134,34 @@ inline check_quiet_homes()
         assert(!found || !seated[i] || said[i] || gone[i])
     }
 }
+
+#ifdef FOREVER
+/* What comes to pass, if nobody who can go on waits for ever (weak fairness).  The process and the
+ * links that a claim is about are those of its configuration. */
+
+#ifndef ABOUT
+#define ABOUT 0 /* the process */
+#endif
+#ifndef FROM
+#define FROM 0 /* a link, that sends */
+#endif
+#ifndef TO
+#define TO 1 /* a link that receives, of the same home */
+#endif
+
+#define IS_WITHDRAWING (place[FROM * SLOTS] == LEAVING)
+#define IS_HELD (state[OWNER(FROM)] == HELD && holder[OWNER(FROM)] == FROM * SLOTS)
+
+/* Both are in a round, and have offers. */
+#define STANDS_AT(t) (place[t] == STANDS || place[t] == CLAIMED || place[t] == HOLDS)
+#define IS_OFFERED(l)                                                                              \
+    ((state[OWNER(l)] == OPEN || state[OWNER(l)] == HELD) &&                                        \
+     (STANDS_AT((l) * SLOTS) || STANDS_AT((l) * SLOTS + 1)))
+#define IS_PAIR_OFFERED (IS_OFFERED(FROM) && IS_OFFERED(TO))
+
+ltl withdraw_is_answered { [] (IS_WITHDRAWING -> <> !IS_WITHDRAWING) }
+ltl held_is_let_go { [] (IS_HELD -> <> !IS_HELD) }
+ltl pair_is_matched { [] (IS_PAIR_OFFERED -> <> !IS_PAIR_OFFERED) }
+ltl oldest_is_served { [] (IS_OFFERED(FROM) -> <> !IS_OFFERED(FROM)) }
+ltl round_is_over { [] (state[ABOUT] == OPEN -> <> (state[ABOUT] == IDLE)) }
+#endif

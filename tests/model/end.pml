@@ -26,7 +26,7 @@ bit generation[TICKETS];
 byte carried[TICKETS]; /* the message of one that is posted */
 
 bool listed[LINKS];  /* to look at when the round begins: has no offer that stands */
-bool waiting[LINKS]; /* there is nothing to be had for the offer that stands */
+bool sure[LINKS];   /* its home has answered: there is nothing, or by a claim */
 byte over[LINKS];    /* what the channel came to */
 bool told[LINKS];    /* and the user knows that */
 
@@ -35,9 +35,9 @@ bool told[LINKS];    /* and the user knows that */
 #define TELLS(p) IN(POLLS | PRIORITY, p)
 
 /* Whether a claim for the guard of a link may be granted: by priority, those before it must have
- * nothing. */
+ * been answered. */
 #define LINK_BEFORE_IS_SURE(p, l, m)                                                                \
-    ((m) >= (l) || OWNER((m) % LINKS) != (p) || over[(m) % LINKS] || waiting[(m) % LINKS])
+    ((m) >= (l) || OWNER((m) % LINKS) != (p) || over[(m) % LINKS] || sure[(m) % LINKS])
 #ifdef MUTANT_priority_ignored
 #define MAY_GRANT(p, l) true
 #else
@@ -60,7 +60,7 @@ inline say(queue, l_, kind_, number_, value_)
 
 inline act(kind_, t_, value_)
 {
-    show_act(kind_, t_);
+    note_act(kind_, t_, value_);
     say(up[LINK(t_)], LINK(t_), kind_, NUMBER(t_, generation[t_], epoch[LINK(t_)]), value_)
 }
 
@@ -103,14 +103,16 @@ inline deny_claims(p_)
 
 inline end_round(p_, outcome_)
 {
-    show_done(p_, outcome_);
+    y = NONE;
     if
     :: state[p_] == HELD ->
        x = holder[p_];
+       y = LINK(x);
        place[x] = FREE;
-       listed[LINK(x)] = true
+       listed[y] = true
     :: else
     fi;
+    note_done(p_, outcome_, y);
     check_result(p_, outcome_);
     state[p_] = IDLE;
     holder[p_] = 0;
@@ -130,7 +132,7 @@ inline make_offer(p_, l_)
     :: x == NONE
     :: else ->
        listed[l_] = false;
-       waiting[l_] = false;
+       sure[l_] = false;
        generation[x] = 1 - generation[x];
        if
        :: SINGLE(p_) ->
@@ -139,7 +141,7 @@ inline make_offer(p_, l_)
           holder[p_] = x
        :: else -> place[x] = STANDS
        fi;
-       show_offer(p_, x);
+       note_offer(x);
        if
        :: SINGLE(p_) && SENDS(l_) -> y = MESSAGE_OF(p_)
        :: else -> y = SELECT_OF(p_)
@@ -148,21 +150,27 @@ inline make_offer(p_, l_)
     fi
 }
 
-/* The first claim that waits and may be granted. */
-inline grant_claim(p_)
+/* best_x = the first claim that waits, by priority of the first guard, if it may be granted. */
+inline find_claim(p_)
 {
     best_x = NONE;
     for (i : 1 .. LINKS) {
         if
         :: i <= len(claims[p_]) ->
            claims[p_]?x;
+           claims[p_]!x;
            if
-           :: best_x == NONE && MAY_GRANT(p_, LINK(x)) -> best_x = x
-           :: else -> claims[p_]!x
+           :: MAY_GRANT(p_, LINK(x)) && (best_x == NONE || (IN(PRIORITY, p_) && x < best_x)) ->
+              best_x = x
+           :: else
            fi
         :: else
         fi
-    }
+    };
+    if
+    :: best_x != NONE -> claims[p_]??eval(best_x)
+    :: else
+    fi
 }
 
 inline settle_open(p_)
@@ -190,9 +198,9 @@ inline settle_open(p_)
            :: OWNER(j) == p_ && !over[j] && listed[j] -> make_offer(p_, j)
            :: else
            fi;
-           again = again || (OWNER(j) == p_ && !over[j] && !waiting[j])
+           again = again || (OWNER(j) == p_ && !over[j] && !sure[j])
        };
-       grant_claim(p_);
+       find_claim(p_);
        if
        :: best_x != NONE ->
           place[best_x] = HOLDS;
@@ -269,7 +277,7 @@ inline post(p_)
            place[x] = POSTED;
            generation[x] = 1 - generation[x];
            carried[x] = MESSAGE_OF(p_);
-           show_offer(p_, x);
+           note_offer(x);
            act(OFFER, x, MESSAGE_OF(p_));
            round[p_]++
         :: else
@@ -324,6 +332,7 @@ inline happen(t_, outcome_)
     if
     :: place[t_] == POSTED ->
        place[t_] = FREE;
+       note_posted(t_, outcome_);
        check_post(carried[t_], outcome_);
        carried[t_] = 0
     :: else ->
@@ -348,7 +357,7 @@ inline drop_tickets(l_)
         carried[x] = 0
     };
     listed[l_] = true;
-    waiting[l_] = false
+    sure[l_] = false
 }
 
 inline lose(l_)
@@ -401,7 +410,7 @@ inline hear_word(l_)
        if
        :: place[ticket] == LEAVING
        :: else ->
-          waiting[l_] = true;
+          sure[l_] = true;
           if
           :: SINGLE(OWNER(l_)) && IN(POLLS, OWNER(l_)) -> stop(OWNER(l_))
           :: else
@@ -416,8 +425,12 @@ inline hear_word(l_)
           holder[OWNER(l_)] = ticket;
           act(GRANT, ticket, MESSAGE_OF(OWNER(l_)))
 #endif
+#ifdef MUTANT_claims_dropped
+       :: place[ticket] == STANDS && state[OWNER(l_)] == HELD
+#endif
        :: place[ticket] == STANDS && (state[OWNER(l_)] == OPEN || state[OWNER(l_)] == HELD) ->
           place[ticket] = CLAIMED;
+          sure[l_] = true;
           claims[OWNER(l_)]!ticket
        :: else ->
           if

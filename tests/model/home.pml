@@ -35,7 +35,7 @@ byte promised[HOMES]; /* messages in it, likewise */
 
 inline word(kind_, t_, value_)
 {
-    show_word(kind_, t_, value_);
+    note_word(kind_, t_, value_);
     say(down[LINK(t_)], LINK(t_), kind_, NUMBER(t_, home_generation[t_], 0), value_)
 }
 
@@ -80,7 +80,8 @@ inline release(t_)
 inline ask(t_)
 {
     offer[t_] = ASKED;
-    show_claim(t_);
+    tells[t_] = false; /* a claim is an answer too */
+    note_claim(t_);
     word(CLAIM, t_, 0)
 }
 
@@ -163,6 +164,12 @@ inline advance(x_, y_)
 #define IS_TO_BE_HAD(t) (offer[t] == WAITS)
 #endif
 
+#ifdef MUTANT_newest_first
+#define IS_BEFORE(x, y) (age[x] > age[y])
+#else
+#define IS_BEFORE(x, y) (age[x] < age[y])
+#endif
+
 /* The oldest who sends, with the oldest who receives. */
 inline find_pair(h_)
 {
@@ -171,11 +178,11 @@ inline find_pair(h_)
     for (x : 0 .. TICKETS - 1) {
         if
         :: HOME_AT(x) == h_ && SENDS_AT(x) && IS_TO_BE_HAD(x) &&
-           (best_x == NONE || age[x] < age[best_x]) ->
+           (best_x == NONE || IS_BEFORE(x, best_x)) ->
            for (y : 0 .. TICKETS - 1) {
                if
                :: HOME_AT(y) == h_ && !SENDS_AT(y) && offer[y] == WAITS && !OF_ONE_SELECT(x, y) &&
-                  (best_x != x || age[y] < age[best_y]) ->
+                  (best_x != x || IS_BEFORE(y, best_y)) ->
                   best_x = x;
                   best_y = y
                :: else
@@ -214,7 +221,7 @@ inline find_oldest(h_, sends_)
     for (x : 0 .. TICKETS - 1) {
         if
         :: HOME_AT(x) == h_ && SENDS_AT(x) == sends_ && offer[x] == WAITS &&
-           (best_x == NONE || age[x] < age[best_x]) -> best_x = x
+           (best_x == NONE || IS_BEFORE(x, best_x)) -> best_x = x
         :: else
         fi
     }
@@ -376,10 +383,21 @@ inline drain_buffer(h_)
 }
 #endif
 
+/* Whether an offer that asked to be told has time until its pair comes to something: by priority, other
+ * claims of the select wait for the answer. */
+#ifdef MUTANT_priority_patient
+#define IS_PATIENT(p) true
+#else
+#define IS_PATIENT(p) (SINGLE(p) || !IN(PRIORITY, p))
+#endif
+
 inline settle_home(h_)
 {
     if
     :: poisoned[h_] -> purge(h_)
+#ifdef MUTANT_loose_forgotten
+    :: kind == DENY && !poisoned[h_]
+#endif
     :: else ->
 #if CAPACITY
        if
@@ -392,7 +410,8 @@ inline settle_home(h_)
     fi;
     for (i : 0 .. TICKETS - 1) {
         if
-        :: HOME_AT(i) == h_ && offer[i] == WAITS && tells[i] ->
+        :: HOME_AT(i) == h_ && tells[i] &&
+           (offer[i] == WAITS || (offer[i] == PAIRED && !IS_PATIENT(OWNER_AT(i)))) ->
            tells[i] = false;
            word(WAITING, i, 0)
         :: else
