@@ -126,6 +126,7 @@ LIVE = {
     "withdraw cross": (CI, CROSS, {"stops": [1], "closes": [1], "from": 2, "room": 8},
                        "withdraw_is_answered"),
     "crowd": (QUICK, CROWD, dict(), "oldest_is_served"),
+    "fair": (QUICK, CHAIN, dict(), "oldest_is_served"),
     "held": (QUICK, CROSS, dict(stops=[1]), "held_is_let_go"),
     "pair": (CI, CHAIN, dict(stops=[2]), "pair_is_matched"),
     "pair cross": (CI, CROSS, dict(stops=ALL, to=2), "pair_is_matched"),
@@ -135,6 +136,7 @@ LIVE = {
 LIVE_MUTANTS = {
     "withdraw_unanswered": "withdraw",
     "newest_first": "crowd",
+    "turn_forgotten": "fair",
     "not_released": "held",
     "claims_dropped": "pair",
     "waiting_forgotten": "default",

@@ -27,12 +27,14 @@ byte carried[TICKETS]; /* the message of one that is posted */
 
 bool listed[LINKS];  /* to look at when the round begins: has no offer that stands */
 bool sure[LINKS];   /* its home has answered: there is nothing, or by a claim */
+bool missed[LINKS]; /* its last claim was denied: its home is asked first in the next round */
 byte over[LINKS];    /* what the channel came to */
 bool told[LINKS];    /* and the user knows that */
 
 #define MESSAGE_OF(p) ((p) * MOST_ROUNDS + round[p])
 #define SELECT_OF(p) ((p) * MOST_ROUNDS + IN(CLOSES, p) * round[p])
 #define TELLS(p) IN(POLLS | PRIORITY, p)
+#define WITH_TELL 64 /* in the value of an offer */
 
 /* Whether a claim for the guard of a link may be granted: by priority, those before it must have
  * been answered. */
@@ -86,6 +88,12 @@ inline find_free(l_)
 
 /* ---- what a round comes to ---- */
 
+#ifdef MUTANT_turn_forgotten
+inline miss(p_, l_) { skip }
+#else
+inline miss(p_, l_) { missed[l_] = !IN(PRIORITY, p_) }
+#endif
+
 /* Everything that waits for the select is denied: its offer is gone, and made anew when the
  * next round begins. */
 inline deny_claims(p_)
@@ -95,8 +103,9 @@ inline deny_claims(p_)
        place[x] = FREE;
        act(DENY, x, 0);
 #ifndef MUTANT_denied_forgotten
-       listed[LINK(x)] = true
+       listed[LINK(x)] = true;
 #endif
+       miss(p_, LINK(x))
     :: empty(claims[p_]) -> break
     od
 }
@@ -109,7 +118,8 @@ inline end_round(p_, outcome_)
        x = holder[p_];
        y = LINK(x);
        place[x] = FREE;
-       listed[y] = true
+       listed[y] = true;
+       missed[y] = false
     :: else
     fi;
     note_done(p_, outcome_, y);
@@ -129,7 +139,7 @@ inline make_offer(p_, l_)
 {
     find_free(l_);
     if
-    :: x == NONE
+    :: x == NONE -> missed[l_] = false
     :: else ->
        listed[l_] = false;
        sure[l_] = false;
@@ -145,6 +155,10 @@ inline make_offer(p_, l_)
        if
        :: SINGLE(p_) && SENDS(l_) -> y = MESSAGE_OF(p_)
        :: else -> y = SELECT_OF(p_)
+       fi;
+       if
+       :: TELLS(p_) || missed[l_] -> y = y + WITH_TELL
+       :: else
        fi;
        act(OFFER, x, y)
     fi
@@ -173,6 +187,22 @@ inline find_claim(p_)
     fi
 }
 
+/* A guard that missed its turn asks before others have offers, so that those who are nearer are not
+ * always first. */
+inline make_offers(p_, missed_)
+{
+    for (j : 0 .. LINKS - 1) {
+        found = OWNER(j) == p_ && !over[j] && listed[j] && missed[j] == missed_;
+        for (i : 0 .. LINKS - 1) {
+            found = found && (OWNER(i) != p_ || listed[i] || !missed[i])
+        };
+        if
+        :: found -> make_offer(p_, j)
+        :: else
+        fi
+    }
+}
+
 inline settle_open(p_)
 {
     found = false; /* a guard that is not over */
@@ -193,11 +223,9 @@ inline settle_open(p_)
     fi;
     if
     :: outcome == 0 ->
+       make_offers(p_, 1);
+       make_offers(p_, 0);
        for (j : 0 .. LINKS - 1) {
-           if
-           :: OWNER(j) == p_ && !over[j] && listed[j] -> make_offer(p_, j)
-           :: else
-           fi;
            again = again || (OWNER(j) == p_ && !over[j] && !sure[j])
        };
        find_claim(p_);
@@ -260,6 +288,7 @@ inline close_select(p_)
         :: OWNER_AT(i) == p_ && place[i] == STANDS ->
            place[i] = LEAVING;
            listed[LINK(i)] = true;
+           missed[LINK(i)] = false;
            act(WITHDRAW, i, 0)
         :: else
         fi
@@ -357,6 +386,7 @@ inline drop_tickets(l_)
         carried[x] = 0
     };
     listed[l_] = true;
+    missed[l_] = false;
     sure[l_] = false
 }
 
@@ -411,6 +441,7 @@ inline hear_word(l_)
        :: place[ticket] == LEAVING
        :: else ->
           sure[l_] = true;
+          missed[l_] = false;
           if
           :: SINGLE(OWNER(l_)) && IN(POLLS, OWNER(l_)) -> stop(OWNER(l_))
           :: else
@@ -431,11 +462,14 @@ inline hear_word(l_)
        :: place[ticket] == STANDS && (state[OWNER(l_)] == OPEN || state[OWNER(l_)] == HELD) ->
           place[ticket] = CLAIMED;
           sure[l_] = true;
+          missed[l_] = false;
           claims[OWNER(l_)]!ticket
        :: else ->
           if
 #ifndef MUTANT_denied_forgotten
-          :: place[ticket] == STANDS -> listed[l_] = true
+          :: place[ticket] == STANDS ->
+             listed[l_] = true;
+             miss(OWNER(l_), l_)
 #endif
           :: else
           fi;

@@ -480,7 +480,8 @@ inline hear_withdraw(t_)
        word(WITHDRAWN, t_, 0);
 #endif
        forget(t_)
-    :: else /* the answer is what becomes of it, or has; or a claim is on its way, to be denied */
+    :: offer[t_] == ASKED -> part(t_) /* the claim that is on its way will be denied */
+    :: else /* the answer is what becomes of it, or has */
     fi
 }
 
@@ -500,11 +501,12 @@ inline hear_act(l_)
           assert(offer[ticket] == ABSENT);
           home_generation[ticket] = GENERATION(number);
           remember(ticket);
+          tells[ticket] = value / WITH_TELL;
+          value = value % WITH_TELL;
           if
           :: SINGLE(OWNER(l_)) && SENDS(l_) -> payload[ticket] = value
           :: else -> whose[ticket] = value
-          fi;
-          tells[ticket] = TELLS(OWNER(l_))
+          fi
        :: kind == WITHDRAW -> hear_withdraw(ticket)
        :: kind == GRANT ->
           if

@@ -130,10 +130,10 @@ class Search:
                 and "array index" not in self.failure)
 
     def line(self):
-        what = "mutant %s in %s" % (self.mutant, self.name) if self.mutant else self.name
-        if self.claim:
-            what = "%s: %s" % (self.name, self.claim)
-        text = "%-5s %-44s %10d states  depth %5d %7.1f s" % (
+        what = "%s: %s" % (self.name, self.claim) if self.claim else self.name
+        if self.mutant:
+            what = "mutant %s in %s" % (self.mutant, what)
+        text = "%-5s %-52s %10d states  depth %5d %7.1f s" % (
             "ok" if self.is_good() else "FAIL", what, self.states, self.depth, self.seconds)
         if not self.is_good():
             text += "\n      " + (self.failure or "not caught")
@@ -156,20 +156,23 @@ def searches():
 RESULTS = {1: "sent", 2: "received", 3: "nothing", 4: "unknown", 5: "ended", 6: "poisoned",
            7: "lost"}
 NOWHERE = 255
+WITH_TELL = 64
 
 
 def tell_act(network, singles, words):
     """act LINK KIND NUMBER VALUE, as the model prints it."""
-    link, kind, number, value = int(words[1]), words[2].lower(), words[3], words[4]
+    link, kind, number, value = int(words[1]), words[2].lower(), words[3], int(words[4])
     process, _, sends = network[link]
+    tells = kind == "offer" and value >= WITH_TELL
+    value %= WITH_TELL
     text = "act %d %s" % (link, kind)
     if kind in ("offer", "withdraw", "grant", "deny"):
         text += " " + number
     if kind == "offer" and process not in singles:
-        text += " select " + value
+        text += " select %d" % value
     if sends and (kind == "grant" or kind == "offer" and process in singles):
-        text += " message " + value
-    return text
+        text += " message %d" % value
+    return text + (" tell" if tells else "")
 
 
 def tell_word(words):
