@@ -112,7 +112,7 @@ TEST(worlds_hold)
 
 TEST(strangers_do_no_harm)
 {
-    run_seeds("strangers_do_no_harm", sim_run_hostile, from_environment("AFAR_SEEDS", SEEDS));
+    run_seeds("strangers_do_no_harm", sim_run_hostile, from_environment("AFAR_SEEDS", SEEDS) / 2);
 }
 
 TEST(selects_choose_well)

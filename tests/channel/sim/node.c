@@ -340,6 +340,20 @@ break_links(struct sim_node *node)
     }
 }
 
+/* One that heard nothing of a cut, by a planted mistake, has no link any more. */
+static void
+lose_proxies(struct sim_node *node)
+{
+    struct sim_world *world = node->world;
+
+    for (unsigned i = 0; i < world->end_count; i++) {
+        struct sim_end *end = &world->ends[i];
+
+        if (!end->gone && end->node == node && end->proxy)
+            afar__proxy_lost(end->proxy, AFAR_LOST, "dies");
+    }
+}
+
 static void
 drop_threads(struct sim_node *node)
 {
@@ -386,6 +400,7 @@ sim_node_kill(struct sim_node *node)
     sim_log(node->world, "node %u dies", node->index);
     node->muted = true;
     break_links(node);
+    lose_proxies(node);
     drop_threads(node);
     drop_ends(node);
     node->alive = false;
