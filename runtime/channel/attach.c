@@ -33,19 +33,40 @@ unref_end(afar__wire *wire)
 
 /* ---- losing it ---- */
 
-/* What a failed call means to those who wait: that the home was lost; or, if it never answered, why not. */
+/* Whether an answer of that code says that the call was not served. */
+static bool
+is_refusal(afar_code code)
+{
+    switch (code) {
+    case AFAR_INVALID_ARGUMENT:
+    case AFAR_NOT_FOUND:
+    case AFAR_PERMISSION_DENIED:
+    case AFAR_FAILED_PRECONDITION:
+    case AFAR_UNIMPLEMENTED:
+    case AFAR_UNAUTHENTICATED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* What a failed call means to those who wait: why, if it never left or was refused; else that the home was lost.  It
+ * may have taken what was sent though it did not say Welcome: that may have been lost on its way. */
 static afar_code
 code_of(const afar__end *end, const afar_error *err)
 {
     if (end->welcomed || err->code == AFAR_ENDED || err->code == AFAR_CANCELLED)
         return AFAR_LOST;
-    return err->outcome == AFAR_OUTCOME_UNKNOWN ? AFAR_LOST : err->code;
+    if (err->outcome == AFAR_OUTCOME_NOT_SENT ||
+        (err->outcome == AFAR_OUTCOME_ANSWERED && is_refusal(err->code)))
+        return err->code;
+    return AFAR_LOST;
 }
 
 static void
-lose_locked(afar__end *end, const afar_error *err)
+lose_locked(afar__end *end, afar_code code, const char *text)
 {
-    afar__proxy_lost(end->proxy, code_of(end, err), err->message);
+    afar__proxy_lost(end->proxy, code, text);
     end->attached = end->welcomed = end->postponed = false;
     afar__wire_shut_locked(&end->wire);
     afar__waiters_wake(&end->waiters);
@@ -58,13 +79,13 @@ has_stream_locked(const afar__end *end)
     return end->attached && !end->postponed;
 }
 
-/* The home does not keep to the rules, or there is no memory for what it says. */
+/* The home does not keep to the rules, or there is no memory for what it says, or for what is said to it. */
 static void
 give_up(afar__end *end, const afar_error *err)
 {
     afar__channels_lock();
     if (has_stream_locked(end))
-        lose_locked(end, err);
+        lose_locked(end, AFAR_LOST, err->message);
     afar__channels_unlock();
 }
 
@@ -188,7 +209,7 @@ over(void *arg, const afar_error *err)
 
     afar__channels_lock();
     if (has_stream_locked(end))
-        lose_locked(end, err);
+        lose_locked(end, code_of(end, err), err->message);
     afar__channels_unlock();
 }
 
@@ -246,7 +267,7 @@ not_opened(afar__end *end, const afar_error *err)
 {
     afar__channels_lock();
     end->streaming = false;
-    lose_locked(end, err);
+    lose_locked(end, code_of(end, err), err->message);
     afar__channels_unlock();
     unref_end(&end->wire);
 }

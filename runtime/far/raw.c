@@ -248,7 +248,8 @@ item_waits(afar__raw *raw, afar__connection *connection, const afar__session_eve
     } else {
         afar_error err = AFAR_ERROR_INIT;
 
-        afar_fail(&err, AFAR_RESOURCE_EXHAUSTED, "no memory for a message");
+        afar__fail_outcome(&err, AFAR_RESOURCE_EXHAUSTED, AFAR_OUTCOME_UNKNOWN, false,
+                           "no memory for a message");
         afar__raw_tell_over(raw, &err);
         raw->side->cancel(raw);
         afar_error_clear(&err);

@@ -152,8 +152,9 @@ run_drain(afar__task *task)
                                      waiting->length, &waiting->refs, &err);
         free_waiting(waiting);
     }
-    /* That it is over comes from the connection; anything else only we know. */
+    /* That it is over comes from the connection; anything else only we know.  What was in front has gone. */
     if (code && code != AFAR_CANCELLED) {
+        err.outcome = AFAR_OUTCOME_UNKNOWN;
         afar__raw_tell_over(&ours->base, &err);
         afar__question_cancel(&ours->question);
     } else if (finished) {

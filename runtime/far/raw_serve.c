@@ -16,8 +16,8 @@
 struct theirs {
     afar__raw base;
     afar_call *call; /* with a reference once it was taken */
-    bool taken;      /* its handler's */
     /* guarded by the lock of the base */
+    bool taken; /* by its handler: answers are ours from then on */
     bool answered;
     bool finished; /* by its user */
 };
@@ -66,7 +66,12 @@ finish(afar__raw *raw, const afar_error *err)
 static void
 give_up(struct theirs *theirs, const char *why)
 {
-    if (!begin_answer(theirs, false))
+    bool taken;
+
+    pthread_mutex_lock(&theirs->base.lock);
+    taken = theirs->taken;
+    pthread_mutex_unlock(&theirs->base.lock);
+    if (!taken || !begin_answer(theirs, false))
         return;
     afar_call_fail(theirs->call, AFAR_CANCELLED, "%s: %s", theirs->call->method->path, why);
     afar_call_finish(theirs->call, AFAR_CANCELLED);
@@ -163,11 +168,25 @@ afar__raw_event(afar__served *served, const afar__session_event *event)
 
 /* ---- taking ---- */
 
+/* True if it was over before. */
+static bool
+take(struct theirs *theirs)
+{
+    bool over;
+
+    pthread_mutex_lock(&theirs->base.lock);
+    theirs->taken = true;
+    over = theirs->base.over;
+    pthread_mutex_unlock(&theirs->base.lock);
+    return over;
+}
+
 afar_code
 afar__raw_serve(afar_call *call, const afar__raw_ops *ops, void *arg, afar__raw **ret_raw,
                 afar_error *err)
 {
     struct theirs *theirs;
+    bool over;
 
     if (!afar__is_served(call))
         return afar_fail(err, AFAR_UNIMPLEMENTED, "%s: the call did not come over a session",
@@ -177,13 +196,15 @@ afar__raw_serve(afar_call *call, const afar__raw_ops *ops, void *arg, afar__raw 
         return afar_fail(err, AFAR_FAILED_PRECONDITION, "%s: its object does not take raw streams",
                          call->method->path);
     afar__call_ref(call);
-    theirs->taken = true;
     *ret_raw = &theirs->base;
     afar_call_defer(call);
+    over = take(theirs);
     /* Once it is told it may be over and closed: that of the call goes with the answer. */
     afar__raw_ref(&theirs->base);
     afar__raw_listen(&theirs->base, ops, arg);
     afar_call_on_cancelled(call, caller_gone, NULL);
+    if (over)
+        give_up(theirs, "what came before it was served could not be kept");
     afar__raw_unref(&theirs->base);
     return AFAR_OK;
 }
