@@ -14,13 +14,9 @@
 
 #include "runtime/network.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "runtime/engine.h"
 #include "runtime/engine_parts.h"
@@ -39,8 +35,6 @@ struct process {
 };
 
 struct afar_network {
-    int event; /* can be read once it is poisoned */
-
     pthread_mutex_t lock; /* guards what follows */
     struct process *running;
     struct process *ended; /* to be joined */
@@ -92,15 +86,14 @@ poison_given(const afar_given *given, size_t count, const char *reason)
 static void
 poison_locked(afar_network *network, const char *reason)
 {
-    uint64_t one = 1;
-
     if (network->poison.code)
         return;
     afar_fail(&network->poison, AFAR_POISONED, "%s", reason);
-    for (struct process *process = network->running; process; process = process->next)
+    for (struct process *process = network->running; process; process = process->next) {
         poison_given(process->given, process->count, network->poison.message);
-    /* The first write to an eventfd cannot fail. */
-    (void)!write(network->event, &one, sizeof one);
+        if (process->is.poisoned)
+            process->is.poisoned(process->is.arg);
+    }
 }
 
 /* The error as `wait` tells it: with the name in front, unless it has that already. */
@@ -140,12 +133,6 @@ afar_network_poison(afar_network *network, const char *reason)
     pthread_mutex_lock(&network->lock);
     poison_locked(network, reason);
     pthread_mutex_unlock(&network->lock);
-}
-
-int
-afar__network_poisoned(const afar_network *network)
-{
-    return network->event;
 }
 
 /* ---- processes ---- */
@@ -400,14 +387,9 @@ afar_network_open(afar_network **ret_network, afar_error *err)
     if (code)
         return code;
     network = calloc(1, sizeof *network);
-    if (network)
-        network->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!network || network->event < 0) {
-        code =
-            afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "a network of processes: %s", strerror(errno));
-        free(network);
+    if (!network) {
         afar__engine_release();
-        return code;
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a network of processes");
     }
     pthread_mutex_init(&network->lock, NULL);
     *ret_network = network;
@@ -428,7 +410,6 @@ close_network(void *arg)
     afar_error_clear(&network->poison);
     afar_error_clear(&network->failure);
     pthread_mutex_destroy(&network->lock);
-    close(network->event);
     free(network);
     afar__engine_release();
     return NULL;

@@ -12,6 +12,8 @@ typedef struct afar__process {
     /* Called behind `run`, when the network knows how it went, before what was given is closed.  Also
      * when it could not be started.  May be NULL. */
     void (*release)(void *arg);
+    /* Called under the network's lock, at most once, when it is poisoned while `run` runs.  May be NULL. */
+    void (*poisoned)(void *arg);
     void *arg;
     bool is_child; /* its errors name it, and come before those that others had of it */
     bool may_fail; /* that is not the network's failure */
@@ -27,10 +29,6 @@ afar__network_start(afar_network *network, const afar__process *is, const afar_g
 afar_code
 afar__network_refuse(afar_network *network, const afar__process *is, const afar_given *given,
                      const afar_error *why, afar_error *err);
-
-/* A descriptor that can be read once the network is poisoned.  It lives as long as the network. */
-int
-afar__network_poisoned(const afar_network *network);
 
 /* The number of things in a list; 0 for NULL. */
 size_t

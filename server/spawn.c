@@ -1,8 +1,9 @@
 /* Children: programs that are processes of a network.
  *
- * A thread of the network stands for each.  It waits for two things, the end of the child and the poison of
- * the network, by descriptors; so it needs no signal, and cannot take one process for another.  What the
- * child was given is kept by the server (lend.h) until the network knows how it ended.
+ * A thread of the network stands for each and waits for its end, without reaping it: until that was noted
+ * under the child's lock its number stands for no other process, and may be killed.  That is done by a timer,
+ * which the poison of the network sets.  What the child was given is kept by the server (lend.h) until the
+ * network knows how it ended.
  *
  * A child is made by posix_spawn: a fork would copy the locks of gRPC's threads. */
 
@@ -10,13 +11,13 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@
 #include "runtime/engine.h"
 #include "runtime/misuse.h"
 #include "runtime/network.h"
+#include "runtime/timer.h"
 #include "server/publish.h"
 
 #define PREFIX "AFAR_END_"
@@ -34,10 +36,16 @@
 struct child {
     afar_spawn_options options;
     const char *program;
-    pid_t pid; /* 0: it was not started, or its end was seen */
-    int pidfd; /* -1: none */
-    int poisoned;
+    pid_t pid;      /* 0: it was not started, or has been reaped */
     char name[128]; /* "worker (process 4711)" */
+    afar__timer timer;
+
+    pthread_mutex_t lock; /* guards the next three */
+    bool armed;           /* the timer is set, or rings */
+    bool over;            /* it has ended */
+    bool late;            /* the timer rang before */
+    pthread_cond_t rung;
+
     size_t count;
     struct end {
         char variable[sizeof PREFIX + MAX_NAME + MAX_ADDRESS + 1];
@@ -47,38 +55,70 @@ struct child {
 
 /* ---- its end ---- */
 
-/* Whether it ended before `deadline`, or before the network was poisoned. */
-static bool
-wait_for_end(const struct child *child, bool or_poison, int64_t deadline)
+static unsigned
+grace_of(const struct child *child)
 {
-    struct pollfd fds[2] = { { child->pidfd, POLLIN, 0 }, { child->poisoned, POLLIN, 0 } };
-    int64_t left = deadline - afar__now();
-    int ms = deadline == AFAR__NEVER ? -1
-             : left <= 0             ? 0
-                                     : (int)((left + AFAR__MILLISECOND - 1) / AFAR__MILLISECOND);
+    return child->options.grace_ms ? child->options.grace_ms : DEFAULT_GRACE_MS;
+}
 
-    while (poll(fds, or_poison ? 2 : 1, ms) < 0 && errno == EINTR)
-        continue;
-    return fds[0].revents != 0;
+/* Under the network's lock. */
+static void
+set_timer(void *arg)
+{
+    struct child *child = arg;
+
+    pthread_mutex_lock(&child->lock);
+    if (!child->over) {
+        child->armed = true;
+        afar__timer_set(&child->timer, afar__now() + grace_of(child) * AFAR__MILLISECOND);
+    }
+    pthread_mutex_unlock(&child->lock);
 }
 
 static void
-reap(struct child *child, siginfo_t *ret_info)
+ring(afar__timer *timer)
+{
+    struct child *child = (struct child *)((char *)timer - offsetof(struct child, timer));
+
+    pthread_mutex_lock(&child->lock);
+    if (!child->over) {
+        child->late = true;
+        kill(child->pid, SIGKILL);
+    }
+    child->armed = false;
+    pthread_cond_signal(&child->rung);
+    pthread_mutex_unlock(&child->lock);
+}
+
+/* No timer of it rings any more when this returns. */
+static void
+note_end(struct child *child)
+{
+    pthread_mutex_lock(&child->lock);
+    child->over = true;
+    if (child->armed && afar__timer_clear(&child->timer))
+        child->armed = false;
+    while (child->armed)
+        pthread_cond_wait(&child->rung, &child->lock);
+    pthread_mutex_unlock(&child->lock);
+}
+
+/* Waits for its end; with WNOWAIT it stays to be waited for. */
+static void
+wait_for(const struct child *child, int options, siginfo_t *ret_info)
 {
     ret_info->si_code = 0;
-    while (waitid(P_PIDFD, (id_t)child->pidfd, ret_info, WEXITED) && errno == EINTR)
+    while (waitid(P_PID, (id_t)child->pid, ret_info, WEXITED | options) && errno == EINTR)
         continue;
-    child->pid = 0;
 }
 
 static afar_code
-judge(const struct child *child, const siginfo_t *info, bool late, unsigned grace_ms,
-      afar_error *err)
+judge(const struct child *child, const siginfo_t *info, afar_error *err)
 {
-    if (late)
+    if (child->late && info->si_code == CLD_KILLED && info->si_status == SIGKILL)
         return afar_fail(err, AFAR_LOST,
                          "%s did not end within %u ms of the network's poison, and was killed",
-                         child->name, grace_ms);
+                         child->name, grace_of(child));
     switch (info->si_code) {
     case CLD_EXITED:
         return info->si_status == 0
@@ -101,17 +141,15 @@ static afar_code
 stand_for(void *arg, afar_error *err)
 {
     struct child *child = arg;
-    unsigned grace_ms = child->options.grace_ms ? child->options.grace_ms : DEFAULT_GRACE_MS;
-    bool late = false;
     siginfo_t info;
     afar_code code;
 
-    if (!wait_for_end(child, true, AFAR__NEVER))
-        late = !wait_for_end(child, false, afar__now() + grace_ms * AFAR__MILLISECOND);
-    if (late)
-        (void)pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0);
-    reap(child, &info);
-    code = judge(child, &info, late, grace_ms, err);
+    wait_for(child, WNOWAIT, &info);
+    note_end(child);
+    if (info.si_code)
+        wait_for(child, 0, &info);
+    child->pid = 0;
+    code = judge(child, &info, err);
     if (child->options.ended)
         child->options.ended(child->options.arg, code, err);
     return code;
@@ -126,11 +164,11 @@ release(void *arg)
     for (size_t i = 0; i < child->count; i++)
         afar__kept_forget(&child->ends[i].kept);
     if (child->pid) {
-        (void)pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0);
-        reap(child, &info);
+        kill(child->pid, SIGKILL);
+        wait_for(child, 0, &info);
     }
-    if (child->pidfd >= 0)
-        close(child->pidfd);
+    pthread_cond_destroy(&child->rung);
+    pthread_mutex_destroy(&child->lock);
     free(child);
 }
 
@@ -241,6 +279,9 @@ spawn_with(struct child *child, const char *const argv[], char *const *environme
     sigset_t none;
     int failed;
 
+    /* The system's posix_spawn tells of it, but not under every emulator. */
+    if (strchr(argv[0], '/') && access(argv[0], X_OK))
+        return errno;
     sigemptyset(&none);
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
@@ -277,22 +318,6 @@ code_of(int error)
     }
 }
 
-/* Without a descriptor it cannot be waited for: then it must not run. */
-static int
-open_pidfd(struct child *child)
-{
-    int failed = 0;
-
-    child->pidfd = pidfd_open(child->pid, 0);
-    if (child->pidfd < 0) {
-        failed = errno;
-        kill(child->pid, SIGKILL);
-        waitpid(child->pid, NULL, 0);
-        child->pid = 0;
-    }
-    return failed;
-}
-
 static afar_code
 start(struct child *child, const char *const argv[], afar_error *err)
 {
@@ -301,8 +326,6 @@ start(struct child *child, const char *const argv[], afar_error *err)
     int failed = environment ? spawn_with(child, argv, environment) : ENOMEM;
 
     free(environment);
-    if (!failed)
-        failed = open_pidfd(child);
     if (failed)
         return afar_fail(err, code_of(failed), "%s cannot be started: %s", child->program,
                          strerror(failed));
@@ -318,8 +341,8 @@ start(struct child *child, const char *const argv[], afar_error *err)
 }
 
 static afar_code
-new_child(afar_network *network, const char *program, size_t count,
-          const afar_spawn_options *options, struct child **ret_child, afar_error *err)
+new_child(const char *program, size_t count, const afar_spawn_options *options,
+          struct child **ret_child, afar_error *err)
 {
     static const afar_spawn_options defaults = AFAR_SPAWN_OPTIONS_INIT;
     struct child *child;
@@ -332,8 +355,9 @@ new_child(afar_network *network, const char *program, size_t count,
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a process", program);
     child->options = options ? *options : defaults;
     child->program = program;
-    child->pidfd = -1;
-    child->poisoned = afar__network_poisoned(network);
+    child->timer.ring = ring;
+    pthread_mutex_init(&child->lock, NULL);
+    pthread_cond_init(&child->rung, NULL);
     *ret_child = child;
     return AFAR_OK;
 }
@@ -342,7 +366,7 @@ afar_code
 afar_network_spawn(afar_network *network, afar_server *server, const char *const argv[],
                    const afar_given *given, const afar_spawn_options *options, afar_error *err)
 {
-    afar__process process = { .run = stand_for, .is_child = true };
+    afar__process process = { .run = stand_for, .poisoned = set_timer, .is_child = true };
     afar_error why = AFAR_ERROR_INIT;
     struct child *child = NULL;
     afar_code code;
@@ -354,7 +378,7 @@ afar_network_spawn(afar_network *network, afar_server *server, const char *const
     if (afar__engine_check(err))
         return AFAR_FAILED_PRECONDITION;
     process.name = argv[0];
-    code = new_child(network, argv[0], afar__given_count(given), options, &child, &why);
+    code = new_child(argv[0], afar__given_count(given), options, &child, &why);
     if (child) {
         process.arg = child;
         process.release = release;
