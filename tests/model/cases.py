@@ -82,15 +82,10 @@ SAFE = {
     "priority cut": (CI, CROSS, dict(rounds=[2, 2], priority=ALL, cuts=1)),
     "restart stopped": (CI, CHAIN, dict(rounds=[2, 2, 1], stops=ALL, restarts=1)),
     "restart buffer": (CI, CHAIN, dict(rounds=[2, 2, 2], capacity=[1, 1], restarts=1)),
-
-    "any stopped": (FULL, ANY, dict(rounds=[1, 1, 1, 1], stops=ALL)),
-    "any cut": (FULL, ANY, dict(rounds=[1, 1, 1, 1], cuts=1)),
+    "any stopped": (CI, ANY, dict(rounds=[1, 1, 1, 1], stops=ALL)),
+    "any cut": (CI, ANY, dict(rounds=[1, 1, 1, 1], cuts=1)),
     "ring cut stopped": (FULL, RING, dict(rounds=[1, 1, 1], stops=ALL, cuts=1)),
     "ring cut twice": (FULL, RING, dict(rounds=[1, 1, 1], cuts=2)),
-    "chain cut long": (FULL, CHAIN, dict(rounds=[2, 2, 2], stops=ALL, cuts=2)),
-    "poison ring": (FULL, RING, dict(rounds=[1, 1, 1], stops=[0], poisons=[0, 3], room=6)),
-    "finish cross cut": (FULL, CROSS, dict(rounds=[2, 2], stops=ALL, finishes=ALL, cuts=1, room=6)),
-    "restart cross": (FULL, CROSS, dict(rounds=[2, 2], stops=ALL, restarts=1)),
 }
 
 # name: the configuration that must catch it.
@@ -123,8 +118,6 @@ MUTANTS = {
 # Networks that go on for ever: name: (tier, network, settings, what must come to pass)
 LIVE = {
     "withdraw": (QUICK, PAIR, dict(stops=ALL), "withdraw_is_answered"),
-    "withdraw cross": (CI, CROSS, {"stops": [1], "closes": [1], "from": 2, "room": 8},
-                       "withdraw_is_answered"),
     "crowd": (QUICK, CROWD, dict(), "oldest_is_served"),
     "fair": (QUICK, CHAIN, dict(), "oldest_is_served"),
     "held": (QUICK, CROSS, dict(stops=[1]), "held_is_let_go"),
@@ -139,5 +132,4 @@ LIVE_MUTANTS = {
     "turn_forgotten": "fair",
     "not_released": "held",
     "claims_dropped": "pair",
-    "waiting_forgotten": "default",
 }
