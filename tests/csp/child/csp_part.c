@@ -33,7 +33,9 @@ count_threads(void)
     DIR *folder = opendir("/proc/self/task");
     int count = -2;
 
-    while (folder && readdir(folder))
+    if (!folder)
+        return 0;
+    while (readdir(folder))
         count++;
     closedir(folder);
     return count;
