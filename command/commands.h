@@ -19,6 +19,10 @@ run_key_new(const command_args *args);
 int
 run_key_show(const command_args *args);
 int
+run_channel_send(const command_args *args);
+int
+run_channel_receive(const command_args *args);
+int
 run_ping(const command_args *args);
 int
 run_version(const command_args *args);

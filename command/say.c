@@ -59,6 +59,8 @@ exit_code_of(afar_code code)
     case AFAR_PERMISSION_DENIED:
     case AFAR_FAILED_PRECONDITION:
     case AFAR_UNAUTHENTICATED:
+    case AFAR_ENDED:
+    case AFAR_POISONED:
         return EXIT_NO;
     case AFAR_INVALID_ARGUMENT:
         return EXIT_USAGE;

@@ -77,12 +77,33 @@ const option_row option_rows[OPTIONS] = {
                           .least = 0,
                           .most = 86400000,
                           .text = "Waits so many milliseconds between two; 1000 without it." },
+    [OPTION_AHEAD] = { .name = "ahead",
+                       .text = "Does not wait for one message to be taken before it sends the "
+                               "next, but for all of them at the end. What was not taken then is "
+                               "counted, not shown." },
+    [OPTION_MESSAGES] = { .name = "count",
+                          .kind = VALUE_NUMBER,
+                          .value = "N",
+                          .usual = 0,
+                          .least = 1,
+                          .most = INT64_MAX,
+                          .text = "Ends after N messages. Without it only the channel's end, or "
+                                  "the reader's, ends it." },
+    [OPTION_PATIENCE] = { .name = "timeout",
+                          .kind = VALUE_NUMBER,
+                          .value = "MS",
+                          .usual = 0,
+                          .least = 1,
+                          .most = 86400000,
+                          .text = "Gives up when the next message takes longer than so many "
+                                  "milliseconds. Without it, it waits as long as it takes." },
     [OPTION_HELP] = { .name = "help", .letter = 'h', .text = "Prints this help." },
 };
 
 const group_row group_rows[] = {
     { "names", "the name server, and asking it" },
     { "key", "the key that owns names" },
+    { "channel", "sending and receiving messages" },
     { NULL, NULL },
 };
 
@@ -201,6 +222,43 @@ const command_row command_rows[] = {
       .json = TERMS({ "file", "where the key is" }, { "public", "the public key" }),
       .examples = "afar key show",
       .run = run_key_show },
+    { .path = "channel send",
+      .operands = "NAME|ADDRESS",
+      .kind = VALUE_NAME,
+      .least = 1,
+      .most = 1,
+      .options = LIST(OPTION_AHEAD, OPTION_NAMES, OPTION_PATIENCE),
+      .summary = "sends messages into a channel",
+      .text = "Reads messages from standard input, sends each into the channel that has its "
+              "sender at NAME or ADDRESS (afar://host:port/name or unix:path/name), and finishes "
+              "when the input ends. A message is done when a receiver has it, or the buffer of a "
+              "buffered channel.\n"
+              "Each message has its length in front, as a varint: what protobuf calls delimited, "
+              "as its writeDelimitedTo writes it. They are passed on as they are, whatever "
+              "their type; one that is not of the channel's type is an error for who receives "
+              "it. Messages with references in them cannot be sent.\n"
+              "At a failure, or in input that is no message, it stops; all before that was sent. "
+              "SIGINT and SIGTERM end it in the same way, with the exit code 0.",
+      .examples = "afar channel send farm/jobs < jobs\n"
+                  "make-jobs | afar channel send afar://127.0.0.1:7000/farm/jobs --ahead",
+      .run = run_channel_send },
+    { .path = "channel receive",
+      .operands = "NAME|ADDRESS",
+      .kind = VALUE_NAME,
+      .least = 1,
+      .most = 1,
+      .options = LIST(OPTION_MESSAGES, OPTION_NAMES, OPTION_PATIENCE),
+      .summary = "receives messages from a channel",
+      .text = "Receives messages from the channel that has its receiver at NAME or ADDRESS "
+              "(afar://host:port/name or unix:path/name), and writes each to standard output at "
+              "once, with its length in front, as `afar channel send` reads them. Messages with "
+              "references in them cannot be received.\n"
+              "It ends with 0 when all senders have finished, after SIGINT or SIGTERM, "
+              "and when nobody reads its output any more. It asks for a message only when the "
+              "one before was written. A message that it has received and cannot write is lost.",
+      .examples = "afar channel receive farm/results > results\n"
+                  "afar channel receive farm/jobs --count 1 | tail -c +2 | protoc --decode_raw",
+      .run = run_channel_receive },
     { .path = "ping",
       .operands = "NAME|ADDRESS",
       .kind = VALUE_NAME,
@@ -271,22 +329,23 @@ const command_row command_rows[] = {
     { .path = NULL },
 };
 
-const char *const program_summary = "names, keys and servers of Afar";
+const char *const program_summary = "names, keys, channels and servers of Afar";
 
 const char *const program_text =
     "Afar is gRPC with remote objects and names, for plain C. This command runs the name "
-    "server, asks it where objects are, manages the key that owns names, and looks whether "
-    "servers are there.\n"
+    "server, asks it where objects are, manages the key that owns names, sends and receives the "
+    "messages of channels, and looks whether servers are there.\n"
     "Options may stand before and after operands; `--` ends them. --json prints one "
     "document to standard output; messages always go to standard error.";
 
 const term exit_terms[] = {
     { "0", "Done." },
     { "1", "The answer is no: a name is not registered, a record is not signed by its owner, "
-           "something was refused." },
+           "something was refused, a channel was poisoned or has no receivers any more." },
     { "2", "The command was not understood." },
-    { "3", "Not reachable: there is no name server, or the server does not answer." },
-    { "4", "Anything else: a file of a key, the store, memory, writing the output." },
+    { "3", "Not reachable: there is no name server, the server does not answer or was lost, or "
+           "it took too long." },
+    { "4", "Anything else: a file of a key, the store, memory, the input, writing the output." },
     { NULL, NULL },
 };
 

@@ -34,6 +34,9 @@ typedef enum option_id {
     OPTION_KEY,
     OPTION_TIMES,
     OPTION_INTERVAL,
+    OPTION_AHEAD,
+    OPTION_MESSAGES,
+    OPTION_PATIENCE,
     OPTION_HELP, /* every command has it: the end of a command's list */
     OPTIONS      /* how many there are */
 } option_id;

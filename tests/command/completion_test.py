@@ -73,12 +73,13 @@ class CompletionTest(BashTest):
         self.assertEqual(done.stdout, "complete -F _afar afar\n")
 
     def test_commands(self):
-        self.check("afar ", ["names", "key", "ping", "version", "help", "completion", "--help",
-                             "--version"])
+        self.check("afar ", ["names", "key", "channel", "ping", "version", "help", "completion",
+                             "--help", "--version"])
         self.check("afar n", ["names"])
         self.check("afar names ", ["serve", "list", "lookup", "unregister", "--help"])
         self.check("afar names l", ["list", "lookup"])
         self.check("afar key s", ["show"])
+        self.check("afar channel ", ["send", "receive", "--help"])
         self.check("afar help k", ["key"])
         self.check("afar help names u", ["unregister"])
         self.check("afar help key ", ["new", "show"])

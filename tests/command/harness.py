@@ -42,10 +42,10 @@ class Process:
     """A program that prints a line when it is ready.  What still runs when this process
     ends, ends with it."""
 
-    def __init__(self, command, env):
+    def __init__(self, command, env, **files):
         self.errors = tempfile.TemporaryFile(dir=SCRATCH)
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors,
-                                        env=env, text=True)
+                                        env=env, text=True, **files)
         atexit.register(self.kill)
         self.line = self.process.stdout.readline().rstrip("\n")
         if not self.line:

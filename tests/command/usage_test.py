@@ -8,7 +8,7 @@ import subprocess
 from harness import AFAR, DONE, OTHER, PATIENCE, UNREACHABLE, USAGE, CommandTest, environment, main
 
 COMMANDS = ["names serve", "names list", "names lookup", "names unregister", "key new",
-            "key show", "ping", "version", "help", "completion"]
+            "key show", "channel send", "channel receive", "ping", "version", "help", "completion"]
 
 
 class HelpTest(CommandTest):
