@@ -191,9 +191,13 @@ expel(struct visitor *visitor, const afar_error *err)
     raw = visitor->wire.raw;
     if (!raw && !visitor->error.code)
         afar_error_copy(&visitor->error, err);
-    afar__channels_unlock();
     if (raw)
-        afar__raw_finish(raw, err);
+        afar__raw_ref(raw);
+    afar__channels_unlock();
+    if (!raw)
+        return;
+    afar__raw_finish(raw, err);
+    afar__raw_unref(raw);
 }
 
 static void
@@ -373,6 +377,8 @@ admit(struct visitor *visitor, afar__raw *raw)
     afar_error error = AFAR_ERROR_INIT;
     bool gone;
 
+    /* Once the wire has it, it may be closed at any moment. */
+    afar__raw_ref(raw);
     afar__channels_lock();
     gone = visitor->over;
     if (!gone)
@@ -383,6 +389,7 @@ admit(struct visitor *visitor, afar__raw *raw)
         afar__raw_finish(raw, &error);
     if (gone)
         afar__raw_close(raw, released);
+    afar__raw_unref(raw);
     afar_error_clear(&error);
 }
 

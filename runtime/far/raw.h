@@ -72,6 +72,13 @@ afar__raw_idle(afar__raw *raw);
 void
 afar__raw_finish(afar__raw *raw, const afar_error *err);
 
+/* Keeps its memory: `finish` and `send` do nothing with one that was closed meanwhile. */
+afar__raw *
+afar__raw_ref(afar__raw *raw);
+
+void
+afar__raw_unref(afar__raw *raw);
+
 /* Ends it if it is not over (cancel; a served one fails with CANCELLED) and gives it up: no callback
  * begins after this, but one may be running on another thread, or around this: `released` (or NULL) is
  * called when none can run any more, perhaps from inside this. */

@@ -63,12 +63,6 @@ afar__raw_init(afar__raw *raw, const afar__raw_side *side, const afar_node *node
 void
 afar__raw_clear(afar__raw *raw);
 
-afar__raw *
-afar__raw_ref(afar__raw *raw);
-
-void
-afar__raw_unref(afar__raw *raw);
-
 /* ---- telling: whoever does has a reference, and no lock ---- */
 
 /* An item came, on the thread that pumps. */
