@@ -98,7 +98,7 @@ failed(afar__wire *wire, const afar_error *err)
 static void
 released(afar__wire *wire);
 
-static const afar__wire_ops wire_ops = { ref_end, unref_end, released, failed, NULL };
+static const afar__wire_ops wire_ops = { ref_end, unref_end, released, failed, NULL, NULL };
 
 /* ---- what comes ---- */
 

@@ -206,6 +206,11 @@ afar__seat_act(afar__seat *seat, afar__step *step, afar_error *err);
 void
 afar__seat_stall(afar__seat *seat, bool stalled);
 
+/* Nothing more comes from it: what would have to be granted or acknowledged is gone.  Returns how many
+ * offers are left, exclusive ones to send, which happen all the same; again, once some of them did. */
+size_t
+afar__seat_hush(afar__seat *seat);
+
 /* The call is over, in whatever way: its offers are gone, claims count as denied, and a message that was
  * sent and not acknowledged makes its sender's outcome unknown.  The seat is freed. */
 void

@@ -139,6 +139,7 @@ struct visitor {
     afar__seat *seat; /* NULL: no Hello yet, or it has left */
     bool greeted, over;
     bool finished;    /* it has said so: whatever becomes of its call, it was not lost */
+    bool left;        /* and all that it sent was taken */
     afar_error error; /* how it ended before the stream was there */
 };
 
@@ -215,8 +216,24 @@ stall_locked(afar__wire *wire, bool stalled)
         afar__seat_stall(visitor->seat, stalled);
 }
 
-static const afar__wire_ops wire_ops = { ref_visitor, unref_visitor, unref_visitor, failed,
-                                         stall_locked };
+/* One that has finished leaves when the last that it sent was taken. */
+static void
+rest_locked(afar__wire *wire)
+{
+    struct visitor *visitor = visitor_of(wire);
+
+    if (!visitor->finished || visitor->left)
+        return;
+    if (visitor->seat && visitor->port->direction == AFAR__SENDS &&
+        afar__seat_hush(visitor->seat) > 0)
+        return;
+    visitor->left = true;
+    leave_seat_locked(visitor);
+    afar__wire_finish_locked(wire);
+}
+
+static const afar__wire_ops wire_ops = { ref_visitor, unref_visitor, unref_visitor,
+                                         failed,      stall_locked,  rest_locked };
 
 static afar_code
 greet_locked(struct visitor *visitor, const afar__channel_hello *hello, afar_error *err)
@@ -337,8 +354,7 @@ ended(void *arg)
 
     afar__channels_lock();
     visitor->finished = true;
-    leave_seat_locked(visitor);
-    afar__wire_finish_locked(&visitor->wire);
+    rest_locked(&visitor->wire);
     afar__channels_unlock();
 }
 

@@ -102,6 +102,8 @@ typedef struct afar__wire_ops {
     void (*failed)(afar__wire *wire, const afar_error *err);
     /* More waits to be sent than should, or does not any more; or NULL. */
     void (*stall_locked)(afar__wire *wire, bool stalled);
+    /* Something was written; or NULL. */
+    void (*rest_locked)(afar__wire *wire);
 } afar__wire_ops;
 
 struct afar__wire {

@@ -42,17 +42,16 @@ is_done(const afar__rest *rest)
     return atomic_load_explicit(&((afar__rest *)rest)->state, memory_order_acquire) == DONE;
 }
 
+/* More than one that this thread may run on. */
 static bool
 has_processors(void)
 {
-    static atomic_int known;
-    int count = atomic_load_explicit(&known, memory_order_relaxed);
+    static _Thread_local int known;
+    cpu_set_t set;
 
-    if (count == 0) {
-        count = (int)sysconf(_SC_NPROCESSORS_ONLN);
-        atomic_store_explicit(&known, count, memory_order_relaxed);
-    }
-    return count > 1;
+    if (known == 0)
+        known = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return known > 1;
 }
 
 static void

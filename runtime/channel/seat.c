@@ -134,6 +134,20 @@ afar__seat_stall(afar__seat *seat, bool stalled)
     afar__board_work(seat->home->board);
 }
 
+size_t
+afar__seat_hush(afar__seat *seat)
+{
+    afar__bid *next;
+
+    for (afar__bid *bid = seat->bids; bid; bid = next) {
+        next = bid->next;
+        if (seat->direction == AFAR__RECEIVES || !afar__offer_is_exclusive(&bid->offer))
+            afar__bid_free(bid);
+    }
+    afar__board_work(seat->home->board);
+    return seat->open;
+}
+
 void
 afar__seat_leave(afar__seat *seat)
 {

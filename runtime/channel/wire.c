@@ -181,8 +181,7 @@ void
 afar__wire_finish_locked(afar__wire *wire)
 {
     wire->finish = true;
-    if (!wire->waiting)
-        afar__channels_due_locked(wire);
+    afar__channels_due_locked(wire);
 }
 
 /* ---- sending ---- */
@@ -248,13 +247,16 @@ released(void *arg)
 }
 
 /* Whether the connection writes nothing else, and the peer takes more; if not, `idle` or `writable` comes,
- * perhaps before this returns: then `waiting` is false again. */
+ * perhaps before this returns: then `waiting` is false again.  The end waits for neither: the connection may be
+ * closed next, which takes what it has been given along. */
 static bool
 may_send_locked(afar__wire *wire)
 {
     afar__raw *raw = wire->raw;
     bool idle;
 
+    if (wire->finish)
+        return true;
     wire->waiting = true;
     afar__channels_let_go();
     idle = afar__raw_idle(raw) && !afar__raw_stalled(raw);
@@ -325,6 +327,8 @@ flush_locked(afar__wire *wire)
     wire->flushing = true;
     while (wire->again) {
         wire->again = false;
+        if (wire->ops->rest_locked)
+            wire->ops->rest_locked(wire);
         while (has_work_locked(wire) && may_send_locked(wire))
             send_one_locked(wire);
         fail_locked(wire);

@@ -479,11 +479,13 @@ afar__question_cancel(afar__question *question)
     afar__connection_unref(connection);
 }
 
+/* Not those that have said that they end: cancelled, they would look as if they had not. */
 void
 afar__questions_cancel_locked(afar__connection *connection)
 {
     for (afar__question *question = connection->questions; question; question = question->next)
-        cancel_locked(connection, question);
+        if (!question->ending)
+            cancel_locked(connection, question);
     afar__connection_pump_locked(connection);
 }
 

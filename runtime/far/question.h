@@ -72,6 +72,7 @@ struct afar__question {
     /* guarded by the lock of that connection */
     afar__question_state state;
     afar__session_id id;
+    bool ending;                                  /* its answer comes soon: see cancel_locked */
     bool told;                                    /* done has run, or is about to */
     bool late;                                    /* it had when the answer came */
     afar__question *next, **link;                 /* of all */

@@ -110,6 +110,7 @@ static void
 end(struct ours *ours, afar__connection *connection)
 {
     pthread_mutex_lock(&connection->lock);
+    ours->question.ending = true;
     afar__session_end(connection->session, ours->question.id);
     afar__connection_pump_locked(connection);
     pthread_mutex_unlock(&connection->lock);

@@ -115,6 +115,33 @@ TEST(poison_reaches_everybody)
     everywhere(2, poison_from_afar);
 }
 
+/* Closing an end finishes it, also when the client is closed next. */
+static void
+close_all(struct away *away)
+{
+    afar_error err = AFAR_ERROR_INIT;
+    uint64_t number;
+
+    CHECK_INT(send_number(away->far.sender, 5, soon()), AFAR_OK);
+    CHECK_INT(received(away->far.receiver), 5);
+    CHECK_INT(receive_number(away->far.receiver, &number, now()), AFAR_DEADLINE_EXCEEDED);
+    CHECK_OK(afar_server_unexport(away->server, "send", csp_item_channel_type.sender, &err));
+    CHECK_OK(afar_server_unexport(away->server, "receive", csp_item_channel_type.receiver, &err));
+    csp_item_sender_close(away->home.sender);
+    close_ends(away->far);
+    afar_client_close(away->client);
+    CHECK_INT(receive_number(away->home.receiver, &number, soon()), AFAR_ENDED);
+    away->home.sender = away->far.sender = NULL;
+    away->far.receiver = NULL;
+    away->client = NULL;
+}
+
+TEST(an_end_that_is_closed_before_its_client_has_finished)
+{
+    for (int i = 0; i < 5; i++)
+        everywhere(2, close_all);
+}
+
 /* A client that goes without a word: its end is lost. */
 static void
 lose_a_sender(struct away *away)
