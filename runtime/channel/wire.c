@@ -190,7 +190,7 @@ void
 afar__wire_open_locked(afar__wire *wire, afar__raw *raw)
 {
     wire->raw = raw;
-    wire->finish = wire->finished = wire->waiting = false;
+    wire->waiting = false;
     afar__channels_due_locked(wire);
 }
 
@@ -203,7 +203,7 @@ afar__wire_shut_locked(afar__wire *wire)
         wire->first = wire->last = NULL;
         wire->segments = 0;
     }
-    wire->finish = wire->failed = wire->told = false;
+    wire->finish = wire->finished = wire->failed = wire->told = false;
     if (!wire->raw && !wire->dropped)
         return;
     if (wire->raw)
