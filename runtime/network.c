@@ -18,11 +18,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/channel/live.h"
 #include "runtime/engine.h"
 #include "runtime/engine_parts.h"
 #include "runtime/fail.h"
 #include "runtime/host.h"
 #include "runtime/misuse.h"
+
+/* What a process that leaves waits for homes elsewhere, at most; ends that are slower are closed. */
+#define LEAVING_MS 5000
 
 struct process {
     struct process *next, **link; /* among those that run; then `next` among those that ended */
@@ -67,6 +71,21 @@ close_given(const afar_given *given, size_t count)
         afar_sender_close(given[i].sender);
         afar_receiver_close(given[i].receiver);
         afar_object_close(given[i].object);
+    }
+}
+
+/* The homes know of it before the process has ended: what it says last, an end or a poison, would be lost if
+ * the program closed its client at once. */
+static void
+finish_given(const afar_given *given, size_t count)
+{
+    afar_deadline deadline = afar_after_ms(LEAVING_MS);
+
+    for (size_t i = 0; i < count; i++) {
+        if (given[i].sender)
+            (void)afar_sender_finish(given[i].sender, deadline, NULL);
+        if (given[i].receiver)
+            afar__end_finish(afar__end_of_receiver(given[i].receiver), deadline.ns);
     }
 }
 
@@ -167,6 +186,7 @@ release(struct process *process)
 {
     if (process->is.release)
         process->is.release(process->is.arg);
+    finish_given(process->given, process->count);
     close_given(process->given, process->count);
 }
 
