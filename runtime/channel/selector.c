@@ -106,7 +106,7 @@ set_up_case(afar_selector *selector, size_t index, afar_error *err)
 
     if (code)
         return code;
-    if (end && end->closed)
+    if (end && end->closed && !one->off)
         return afar_fail(err, AFAR_FAILED_PRECONDITION, "case %zu: the end has finished", index);
     guard->user = one;
     guard->off = one->off;

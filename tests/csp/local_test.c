@@ -278,6 +278,26 @@ TEST(by_priority_the_first_is_taken)
     CHECK_INT(counts[0], 300);
 }
 
+TEST(an_end_that_has_finished_may_be_in_a_case_that_is_off)
+{
+    struct ends ends = make_channel(1), others = make_channel(1);
+    Csp__Item item = CSP__ITEM__INIT;
+    afar_case cases[] = { AFAR_CASE_SEND(csp_item_sender_base(others.sender), &item.base),
+                          AFAR_CASE_SEND(csp_item_sender_base(ends.sender), &item.base) };
+    afar_error err = AFAR_ERROR_INIT;
+    size_t which;
+
+    CHECK_OK(csp_item_sender_finish(others.sender, soon(), &err));
+    CHECK_INT(afar_select(cases, 2, AFAR_BY_PRIORITY, soon(), &which, &err),
+              AFAR_FAILED_PRECONDITION);
+    afar_error_clear(&err);
+    cases[0].off = true;
+    CHECK_OK(afar_select(cases, 2, AFAR_BY_PRIORITY, soon(), &which, &err));
+    CHECK_INT(which, 1);
+    close_ends(ends);
+    close_ends(others);
+}
+
 TEST(a_case_that_is_off_does_not_happen)
 {
     struct ends a = make_channel(1), b = make_channel(1);
