@@ -159,7 +159,7 @@ class TutorialTest(unittest.TestCase):
 
     def test_from_the_first_page_to_the_last(self):
         pages = sorted(name for name in os.listdir(FOLDER) if re.match(r"\d-", name))
-        self.assertEqual(len(pages), 5)
+        self.assertEqual(len(pages), 6)
         for page in pages:
             self.follow(page)
 
