@@ -156,6 +156,9 @@ watch_futures(afar_selector *selector)
 
         if (one->kind != AFAR_CASE_KIND_FUTURE)
             continue;
+        if (!one->off && watch->future && watch->future == one->future &&
+            !afar_future_done(one->future))
+            continue;
         forget(watch);
         if (one->off || !one->future)
             continue;
@@ -252,6 +255,15 @@ take_case(afar_selector *selector, const afar__happened *happened, size_t index,
     return afar__parcel_open(happened->parcel, end_of(one)->type, &one->received, err);
 }
 
+/* What was answered between two rounds may be a future that was then taken out of its case. */
+static bool
+is_of_another(const afar__guard *guard)
+{
+    const afar_case *one = guard->user;
+
+    return one->kind == AFAR_CASE_KIND_FUTURE && !(one->future && afar_future_done(one->future));
+}
+
 static afar_code
 round_of(afar_selector *selector, afar_deadline deadline, size_t *ret_case, afar_error *err)
 {
@@ -263,13 +275,16 @@ round_of(afar_selector *selector, afar_deadline deadline, size_t *ret_case, afar
     if (selector->stale)
         afar__end_attach(selector->stale);
     selector->stale = NULL;
-    if (selector->futures)
-        watch_futures(selector);
     *ret_case = selector->count;
-    afar__channels_lock();
-    code = afar__rest_round_unlock(&selector->rest, other < selector->count, until, &happened, err);
-    if (code)
-        return code;
+    do {
+        if (selector->futures)
+            watch_futures(selector);
+        afar__channels_lock();
+        code = afar__rest_round_unlock(&selector->rest, other < selector->count, until, &happened,
+                                       err);
+        if (code)
+            return code;
+    } while (happened.guard && is_of_another(happened.guard));
     if (happened.guard) {
         *ret_case = case_of(selector, (size_t)(happened.guard - selector->guards));
         return take_case(selector, &happened, *ret_case, err);
