@@ -220,8 +220,8 @@ afar__channels_unlock(void)
     take_noted_locked(&noted);
     pthread_mutex_unlock(&channels.lock);
     wake(&noted);
-    bury(noted.dead);
     flush(noted.due);
+    bury(noted.dead);
 }
 
 static void
