@@ -280,29 +280,38 @@ afar__proxy_busy(const afar__proxy *proxy);
 /* Private to the board, but embedded by users, so that a wait takes no memory. */
 struct afar__offer {
     afar__offer *next, **link; /* in the queue that belongs to its state */
-    afar__home *home;
-    afar__seat *seat;   /* whose it is; NULL: a guard's */
-    afar__guard *guard; /* NULL: a seat's */
-    afar__offer *pair;  /* it is being paired with; itself: with the buffer */
-    uint64_t order;     /* when it came */
+    afar__guard *guard;        /* NULL: a seat's */
     uint8_t direction, state;
+    afar__home *home;
+    afar__seat *seat;  /* whose it is; NULL: a guard's */
+    afar__offer *pair; /* it is being paired with; itself: with the buffer */
+    uint64_t order;    /* when it came */
 };
 
+/* What a thread touches that hands another one a message comes first, here and in a select: each line of memory
+ * that it needs has to come from the other's processor. */
 struct afar__guard {
-    afar__select *select;
-    afar__home *home; /* one of these two, or neither: "other" */
-    afar__proxy *proxy;
-    afar__direction direction;
-    void *user;
     bool off; /* not now; see afar__select_switch */
 
     /* private */
-    uint8_t list;                /* of the select's two lists, the one it is in */
-    bool failed;                 /* it wants to say what its channel has come to */
-    bool unsure;                 /* its home was asked, and has not answered */
-    bool missed;                 /* a claim of its home was denied: that is asked first next time */
-    afar__guard *next, **link;   /* in that list */
-    afar__offer offer;           /* at a home here; at a proxy: while it waits to be sent */
+    uint8_t list; /* of the select's two lists, the one it is in */
+    bool failed;  /* it wants to say what its channel has come to */
+    bool unsure;  /* its home was asked, and has not answered */
+    bool missed;  /* a claim of its home was denied: that is asked first next time */
+
+    /* public */
+    afar__select *select;
+    void *user;
+    afar__home *home; /* one of these two, or neither: "other" */
+
+    afar__offer offer; /* private: at a home here; at a proxy: while it waits to be sent */
+
+    /* public */
+    afar__proxy *proxy;
+    afar__direction direction;
+
+    /* private */
+    afar__guard *next, **link;   /* in its list */
     size_t cost;                 /* at a proxy: of its message, if known */
     struct afar__ticket *ticket; /* at a proxy: the offer that stands */
     uint64_t fired;              /* "other": the round that it ends */
@@ -314,33 +323,36 @@ typedef struct afar__guards {
 } afar__guards;
 
 struct afar__select {
-    afar__board *board;
-    afar__guard *guards;
-    size_t count;
     void *user;
-    bool by_priority;
+    afar__board *board;
 
     /* the result, once done */
     afar__guard *happened;
-    afar_code code;       /* OK, ENDED, LOST, POISONED, UNKNOWN, RESOURCE_EXHAUSTED */
     const char *text;     /* of a failure; lives until the next change of the board */
     afar__parcel *parcel; /* what was received: the reader's */
+    afar_code code;       /* OK, ENDED, LOST, POISONED, UNKNOWN, RESOURCE_EXHAUSTED */
 
     /* private */
-    uint64_t number; /* 0: none was needed yet */
-    uint64_t round;
     uint8_t state;
     bool polling, stopping, due;
+    size_t unsure; /* guards whose home has not answered */
+
+    bool by_priority; /* public */
+
+    /* private */
     bool early;                       /* something was fired between the rounds */
-    size_t channels;                  /* guards on homes and proxies that are not off */
-    size_t unsure;                    /* guards whose home has not answered */
-    size_t missed;                    /* those among them that are asked first */
     afar__guards look;                /* guards that have no offer: to be looked at */
     afar__guards wants;               /* guards that could happen, once it is open and sure */
     afar__guard *fired;               /* what happened otherwise meanwhile */
     afar__offer *held_by;             /* at most one of these two */
     struct afar__ticket *held_by_far; /* an exclusive offer, or a claim that was granted */
     afar__select *next_due;
+    afar__guard *guards;
+    size_t count;
+    uint64_t number; /* 0: none was needed yet */
+    uint64_t round;
+    size_t channels; /* guards on homes and proxies that are not off */
+    size_t missed;   /* those among the unsure that are asked first */
 };
 
 /* Takes over an array of guards whose public members are set.  It stays until `close`. */

@@ -212,8 +212,9 @@ static afar_code
 select_one_unlock(const afar__end *end, afar__parcel *parcel, int64_t deadline,
                   afar__happened *ret_happened, afar_error *err)
 {
-    afar__guard guard = { .user = parcel };
-    afar__rest rest = { .only = end->channel, .elsewhere = true, .pack = take_parcel };
+    _Alignas(AFAR__LINE) afar__guard guard = { .user = parcel };
+    _Alignas(AFAR__LINE)
+        afar__rest rest = { .only = end->channel, .elsewhere = true, .pack = take_parcel };
     afar_code code;
 
     afar__end_guard(end, &guard);

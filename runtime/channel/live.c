@@ -14,18 +14,19 @@
 #define MOST_NOTED 32
 
 static struct {
-    pthread_mutex_t lock;
-    pthread_once_t once;
+    _Alignas(AFAR__LINE) pthread_mutex_t lock;
     atomic_bool begun;
-    afar__board board;
 
     /* guarded by the lock */
+    bool later_queued;
+    unsigned sleeper_count;
     afar__wire *due;
     afar__parcel *dead;
+    afar__board board;
     atomic_uint *sleepers[MOST_NOTED];
-    unsigned sleeper_count;
-    bool later_queued;
     afar__task later;
+
+    pthread_once_t once;
 } channels = { .lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, .once = PTHREAD_ONCE_INIT };
 
 /* ---- what the board wants ---- */

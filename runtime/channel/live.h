@@ -28,6 +28,8 @@
 #include "runtime/far/packed.h"
 #include "runtime/far/raw.h"
 
+#define AFAR__LINE 64 /* of memory, as processors exchange it */
+
 /* ---- the board (live.c) ---- */
 
 void
@@ -274,18 +276,18 @@ afar__end_guard(const afar__end *end, afar__guard *guard);
 
 /* ---- waiting (rest.c) ---- */
 
-/* A thread and its select. */
+/* A thread and its select; best at the beginning of a line of memory. */
 typedef struct afar__rest afar__rest;
 struct afar__rest {
+    atomic_uint state;
+    bool in_core; /* this round: polls for what it waits for */
     afar__select select;
     const afar__channel *only; /* of a select with one case on a channel here; or NULL */
     bool elsewhere;            /* what happens may come from outside of this process's channels */
+    bool settled;              /* its one offer is gone: nobody knows of it any more */
+    char *text;                /* this round: of what it failed with, if that was kept */
     /* The message of a guard is needed, under the lock; NULL: it cannot be had. */
     afar__parcel *(*pack)(afar__guard *guard);
-    bool settled; /* its one offer is gone: nobody knows of it any more */
-    bool in_core; /* this round: polls for what it waits for */
-    char *text;   /* this round: of what it failed with, if that was kept */
-    atomic_uint state;
     afar__waiters waiters;
     afar__waiter waiter;
 };

@@ -86,25 +86,26 @@ typedef struct afar__bid {
     bool withdrawn; /* while it is claimed: that will be denied */
 } afar__bid;
 
+/* What a thread touches that hands a message to another comes first. */
 struct afar__home {
-    afar__board *board;
-    afar__offers queues[2]; /* by direction: those that wait */
-    afar__offers deals;
+    afar__offers queues[2];    /* by direction: those that wait */
+    unsigned capacity;         /* of the buffer; 0: there is none */
+    afar_code code[2];         /* what it has come to for that side */
+    bool finished[2], lost[2]; /* that side has no ends any more */
+
     size_t standing[2]; /* all offers, wherever they are */
     uint64_t arrivals;  /* offers that came so far */
+    afar__board *board;
+    bool due;
+    afar__home *next_due;
+    afar__offers deals;
     afar__seat *seats;
-    bool finished[2], lost[2]; /* that side has no ends any more */
-    afar_code code[2];         /* what it has come to for that side */
     char *reason;
 
     /* The buffer: a ring that grows. */
-    unsigned capacity;
     afar__parcel **ring;
     size_t room, head, count;
     size_t reserved[2]; /* SENDS: room; RECEIVES: messages */
-
-    bool due;
-    afar__home *next_due;
 };
 
 struct afar__seat {

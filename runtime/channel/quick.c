@@ -16,15 +16,26 @@ first_ready(const afar__home *home, afar__direction side)
     return afar__select_answer(first->guard) == AFAR__NOW ? first->guard : NULL;
 }
 
+/* The select was open and nothing held it, so there is little to be changed; its guard is listed by
+ * afar__select_next. */
 static void
-happen(afar__guard *guard)
+happen(afar__home *home, afar__guard *guard)
 {
-    afar__board *board = guard->select->board;
+    afar__select *select = guard->select;
+    afar__board *board = home->board;
 
-    afar__offer_leave(&guard->offer);
-    afar__guard_unsure(guard, false);
-    afar__select_done(guard->select, guard, AFAR_OK, NULL);
-    afar__board_work(board);
+    afar__offers_remove(&home->queues[guard->offer.direction], &guard->offer);
+    guard->offer.state = AFAR__OFFER_NONE;
+    home->standing[guard->offer.direction]--;
+    if (guard->unsure)
+        afar__guard_unsure(guard, false);
+    select->happened = guard;
+    select->state = AFAR__SELECT_DONE;
+    board->ops->done(board->arg, select);
+    if (home->finished[AFAR__SENDS] || home->finished[AFAR__RECEIVES]) {
+        afar__home_is_due(home);
+        afar__board_work(board);
+    }
 }
 
 bool
@@ -38,7 +49,7 @@ afar__home_send_at_once(afar__home *home, afar__parcel *parcel)
     if (!guard)
         return false;
     guard->select->parcel = parcel;
-    happen(guard);
+    happen(home, guard);
     return true;
 }
 
@@ -70,6 +81,6 @@ afar__home_receive_at_once(afar__home *home, afar__parcel **ret_parcel)
     if (!parcel)
         return false;
     *ret_parcel = parcel;
-    happen(guard);
+    happen(home, guard);
     return true;
 }

@@ -137,6 +137,8 @@ afar__select_next(afar__select *select)
 {
     select->state = AFAR__SELECT_IDLE;
     select->parcel = NULL;
+    if (select->happened)
+        afar__select_list(select->happened);
 }
 
 void
