@@ -20,6 +20,7 @@ static struct {
     /* guarded by the lock */
     bool later_queued;
     unsigned sleeper_count;
+    afar__rest *done;
     afar__wire *due;
     afar__parcel *dead;
     afar__board board;
@@ -56,7 +57,7 @@ static void
 done(void *arg, afar__select *select)
 {
     (void)arg;
-    afar__rest_done_locked(select);
+    afar__channels_done_locked(select->user);
 }
 
 static afar__parcel *
@@ -116,10 +117,31 @@ afar__channels_lock(void)
     pthread_mutex_lock(&channels.lock);
 }
 
+/* Only now: the board may still look at a select after it has said that it is done. */
+static void
+tell_done_locked(void)
+{
+    while (channels.done) {
+        afar__rest *rest = channels.done;
+
+        channels.done = rest->next_done;
+        afar__rest_done_locked(rest);
+    }
+}
+
 void
 afar__channels_let_go(void)
 {
+    tell_done_locked();
     pthread_mutex_unlock(&channels.lock);
+}
+
+void
+afar__channels_done_locked(afar__rest *rest)
+{
+    afar__rest_keep_text_locked(rest);
+    rest->next_done = channels.done;
+    channels.done = rest;
 }
 
 afar__board *
@@ -179,6 +201,7 @@ struct noted {
 static void
 take_sleepers_locked(struct noted *noted)
 {
+    tell_done_locked();
     noted->sleeper_count = channels.sleeper_count;
     for (unsigned i = 0; i < noted->sleeper_count; i++)
         noted->sleepers[i] = channels.sleepers[i];

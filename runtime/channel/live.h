@@ -282,6 +282,7 @@ struct afar__rest {
     atomic_uint state;
     bool in_core; /* this round: polls for what it waits for */
     afar__select select;
+    afar__rest *next_done;
     const afar__channel *only; /* of a select with one case on a channel here; or NULL */
     bool elsewhere;            /* what happens may come from outside of this process's channels */
     bool settled;              /* its one offer is gone: nobody knows of it any more */
@@ -313,8 +314,16 @@ afar__rest_round_unlock(afar__rest *rest, bool poll, int64_t deadline, afar__hap
 void
 afar__rest_close(afar__rest *rest);
 
-/* The board's owner hears that a round is done (live.c). */
+/* Its round is done, and it failed with a text that may change. */
 void
-afar__rest_done_locked(afar__select *select);
+afar__rest_keep_text_locked(afar__rest *rest);
+
+/* Tells the thread: nobody else looks at it from now on. */
+void
+afar__rest_done_locked(afar__rest *rest);
+
+/* A round is done: its thread is told by whoever lets the lock go (live.c). */
+void
+afar__channels_done_locked(afar__rest *rest);
 
 #endif

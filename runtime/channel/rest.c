@@ -68,8 +68,8 @@ relax(void)
 
 /* The text of an end elsewhere is that of its last loss: another thread may attach it anew, in vain, before
  * this one reads it. */
-static void
-keep_text_locked(afar__rest *rest)
+void
+afar__rest_keep_text_locked(afar__rest *rest)
 {
     afar__select *select = &rest->select;
 
@@ -79,12 +79,10 @@ keep_text_locked(afar__rest *rest)
 
 /* A thread that does not poll may be gone as soon as it sees the new state. */
 void
-afar__rest_done_locked(afar__select *select)
+afar__rest_done_locked(afar__rest *rest)
 {
-    afar__rest *rest = select->user;
     bool in_core = rest->in_core;
 
-    keep_text_locked(rest);
     if (atomic_exchange_explicit(&rest->state, DONE, memory_order_acq_rel) == ASLEEP)
         afar__channels_wake_locked(&rest->state);
     if (in_core)

@@ -132,7 +132,7 @@ answered(afar__future_watch *watch)
 
     afar__channels_lock();
     if (afar__select_fire(self->guard->select, self->guard))
-        afar__rest_done_locked(self->guard->select);
+        afar__channels_done_locked(self->guard->select->user);
     afar__channels_unlock_later();
 }
 
