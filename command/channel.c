@@ -24,7 +24,7 @@ needs_scheme(const char *name)
 static afar_code
 open_object(channel_run *run, const afar_interface *interface, afar_error *err)
 {
-    afar_deadline deadline = afar_after_ms(run->patience ? run->patience : OPENING_MS);
+    afar_deadline deadline = afar_after_ms(OPENING_MS);
     const char *scheme = needs_scheme(run->name) ? "afar://" : "";
     char target[512];
     int length = snprintf(target, sizeof target, "%s%s", scheme, run->name);
