@@ -98,7 +98,8 @@ struct sums {
     unsigned ok, lost, unknown, not_sent, killed; /* lost: OK, and nobody has written it down */
 };
 
-/* Whether the message may have been in the hands of somebody who was killed. */
+/* Whether the message may have been in the hands of somebody who was killed.  What was in a buffer may have
+ * come there at any time after it was sent. */
 static bool
 was_in_hand(const struct net *net, const struct net_note *note)
 {
@@ -106,11 +107,9 @@ was_in_hand(const struct net *net, const struct net_note *note)
         const struct net_kill *entry = &net->kills[i];
         bool reads = entry->role == NET_READER || (entry->role == NET_HOME && net->read_at_home);
 
-        if (entry->role == NET_WRITER)
+        if (entry->role == NET_WRITER || note->began > entry->at)
             continue;
-        if (reads && note->began <= entry->at && note->ended >= entry->last_at)
-            return true;
-        if (entry->role == NET_HOME && net->capacity && note->began <= entry->at)
+        if (net->capacity || (reads && note->ended >= entry->last_at))
             return true;
     }
     return false;
