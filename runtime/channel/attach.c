@@ -213,7 +213,7 @@ over(void *arg, const afar_error *err)
     afar__channels_unlock();
 }
 
-static const afar__raw_ops raw_ops = { came, ended, idle, idle, over };
+static const afar__raw_ops raw_ops = { came, ended, idle, idle, over, NULL };
 
 /* ---- attaching ---- */
 

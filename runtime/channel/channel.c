@@ -378,7 +378,23 @@ over(void *arg, const afar_error *err)
     afar__channels_unlock();
 }
 
-static const afar__raw_ops raw_ops = { came, ended, idle, idle, over };
+/* The way to this home closes.  What was said still arrives; what it asked for is lost. */
+static void
+closing(void *arg)
+{
+    struct visitor *visitor = visitor_of(arg);
+
+    afar__channels_lock();
+    if (!visitor->left) {
+        visitor->left = true;
+        visitor->port->lost = true;
+        leave_seat_locked(visitor);
+        afar__wire_finish_locked(&visitor->wire);
+    }
+    afar__channels_unlock();
+}
+
+static const afar__raw_ops raw_ops = { came, ended, idle, idle, over, closing };
 
 static void
 released(void *arg)

@@ -4,6 +4,16 @@
 
 #include "runtime/channel/parts.h"
 
+/* Nothing else waits for it, or is to happen in it. */
+static bool
+is_free(const afar__guard *guard)
+{
+    const afar__select *select = guard->select;
+
+    return afar__select_answer(guard) == AFAR__NOW && !select->wants.first && !select->fired &&
+           !select->stopping;
+}
+
 /* The oldest of a side, if it is a guard here whose select can have it now. */
 static afar__guard *
 first_ready(const afar__home *home, afar__direction side)
@@ -13,7 +23,7 @@ first_ready(const afar__home *home, afar__direction side)
     if (home->capacity > 0 || !first || !first->guard || home->queues[!side].first ||
         home->code[AFAR__SENDS] != AFAR_OK || home->code[AFAR__RECEIVES] != AFAR_OK)
         return NULL;
-    return afar__select_answer(first->guard) == AFAR__NOW ? first->guard : NULL;
+    return is_free(first->guard) ? first->guard : NULL;
 }
 
 /* The select was open and nothing held it, so there is little to be changed; its guard is listed by

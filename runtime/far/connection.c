@@ -529,13 +529,13 @@ afar__connection_close(afar__connection *connection, int64_t deadline)
         connection->limit = least(connection->limit, deadline);
         set_timer_locked(connection, connection->limit);
         afar__session_close(connection->session);
-        afar__served_raws_cancel_locked(connection);
         if (!connection->opened)
             afar__session_broken(connection->session, "closed before it was open");
         afar__questions_send_locked(connection);
         afar__connection_pump_locked(connection);
     }
     pthread_mutex_unlock(&connection->lock);
+    afar__served_raws_close(connection);
 }
 
 void

@@ -103,10 +103,10 @@ afar__questions_expire_locked(afar__connection *connection, int64_t now);
 int64_t
 afar__served_expire_locked(afar__connection *connection, int64_t now);
 
-/* Gives up those calls that last until somebody ends them: nobody waits for that when a connection
- * closes in order. */
+/* Tells those calls that last until somebody ends them that the connection closes in order.  Without the
+ * lock. */
 void
-afar__served_raws_cancel_locked(afar__connection *connection);
+afar__served_raws_close(afar__connection *connection);
 
 /* What the core tells of them; without the lock, by the thread that pumps. */
 void

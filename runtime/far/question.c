@@ -484,7 +484,7 @@ void
 afar__questions_cancel_locked(afar__connection *connection)
 {
     for (afar__question *question = connection->questions; question; question = question->next)
-        if (!question->ending)
+        if (!atomic_load(&question->ending))
             cancel_locked(connection, question);
     afar__connection_pump_locked(connection);
 }

@@ -69,10 +69,11 @@ struct afar__question {
     afar__connection *connection; /* that has it, or had it last; with a reference */
     bool cancelled;
 
+    atomic_bool ending; /* its answer comes soon: a client that closes waits for it */
+
     /* guarded by the lock of that connection */
     afar__question_state state;
     afar__session_id id;
-    bool ending;                                  /* its answer comes soon: see cancel_locked */
     bool told;                                    /* done has run, or is about to */
     bool late;                                    /* it had when the answer came */
     afar__question *next, **link;                 /* of all */

@@ -198,6 +198,11 @@ tell_next_locked(afar__raw *raw)
         ops->writable(raw->arg);
     } else if (due == AFAR__RAW_IDLE) {
         ops->idle(raw->arg);
+    } else if (due == AFAR__RAW_CLOSING) {
+        if (ops->closing)
+            ops->closing(raw->arg);
+        else
+            raw->side->cancel(raw);
     } else {
         ops->over(raw->arg, &raw->why);
     }

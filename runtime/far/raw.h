@@ -33,6 +33,9 @@ typedef struct afar__raw_ops {
     /* The last callback, once: code ENDED if a stream of ours was answered well; else how it failed. For
      * a served one: CANCELLED, or ENDED after afar__raw_finish. */
     void (*over)(void *arg, const afar_error *err);
+    /* Served streams: the connection closes in order, and waits for the call to be answered.  NULL: it is
+     * given up. */
+    void (*closing)(void *arg);
 } afar__raw_ops;
 
 /* Starts a stream on an object elsewhere, whatever the way to it is.  `over` may come from inside this.

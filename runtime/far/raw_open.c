@@ -110,7 +110,6 @@ static void
 end(struct ours *ours, afar__connection *connection)
 {
     pthread_mutex_lock(&connection->lock);
-    ours->question.ending = true;
     afar__session_end(connection->session, ours->question.id);
     afar__connection_pump_locked(connection);
     pthread_mutex_unlock(&connection->lock);
@@ -291,6 +290,7 @@ finish(afar__raw *raw, const afar_error *err)
     if (!ours->finished && raw->connection && !raw->over)
         connection = afar__connection_ref(raw->connection);
     ours->finished = true;
+    atomic_store(&ours->question.ending, true);
     pthread_mutex_unlock(&raw->lock);
     if (!connection)
         return;

@@ -20,7 +20,13 @@ struct afar__raw_item {
 };
 
 /* What is still to be told. */
-enum { AFAR__RAW_ENDED = 1, AFAR__RAW_WRITABLE = 2, AFAR__RAW_IDLE = 4, AFAR__RAW_OVER = 8 };
+enum {
+    AFAR__RAW_ENDED = 1,
+    AFAR__RAW_WRITABLE = 2,
+    AFAR__RAW_IDLE = 4,
+    AFAR__RAW_CLOSING = 8,
+    AFAR__RAW_OVER = 16
+};
 
 typedef struct afar__raw_side {
     /* It has no connection yet: what is sent waits.  NULL if there always is one. */

@@ -654,12 +654,32 @@ afar__served_event(afar__connection *connection, const afar__session_event *even
         afar__call_unref(&served->base);
 }
 
-void
-afar__served_raws_cancel_locked(afar__connection *connection)
+static afar__raw *
+next_raw_locked(afar__connection *connection)
 {
-    for (afar__served *served = connection->served; served; served = served->next)
-        if (served->raw)
-            afar__call_cancel(&served->base);
+    for (afar__served *served = connection->served; served; served = served->next) {
+        if (!served->raw || served->closes)
+            continue;
+        served->closes = true;
+        return afar__raw_ref(served->raw);
+    }
+    return NULL;
+}
+
+void
+afar__served_raws_close(afar__connection *connection)
+{
+    afar__raw *raw;
+
+    do {
+        pthread_mutex_lock(&connection->lock);
+        raw = next_raw_locked(connection);
+        pthread_mutex_unlock(&connection->lock);
+        if (!raw)
+            break;
+        afar__raw_tell(raw, AFAR__RAW_CLOSING);
+        afar__raw_unref(raw);
+    } while (raw);
 }
 
 int64_t

@@ -34,6 +34,7 @@ struct afar__served {
     afar_error bad; /* an item could not be read */
     afar__waiters waiters;
 
+    bool closes;       /* its raw stream was told that the connection closes */
     afar__raw *raw;    /* what comes goes there, until it is answered; with a reference; or NULL */
     afar__arena *item; /* of the message that was received last */
 };

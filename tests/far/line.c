@@ -101,7 +101,7 @@ released(void *arg)
     event_raise(&end->released);
 }
 
-static const afar__raw_ops ops = { came, ended, writable, idle, over };
+static const afar__raw_ops ops = { came, ended, writable, idle, over, NULL };
 
 /* ---- what it does ---- */
 

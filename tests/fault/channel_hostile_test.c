@@ -258,7 +258,7 @@ released(void *arg)
     pthread_mutex_unlock(&hostile->lock);
 }
 
-static const afar__raw_ops ops = { came, nothing, nothing, nothing, over };
+static const afar__raw_ops ops = { came, nothing, nothing, nothing, over, NULL };
 
 static void
 attach(struct hostile *hostile, afar_object *object)

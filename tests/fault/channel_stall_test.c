@@ -57,7 +57,7 @@ over(void *arg, const afar_error *err)
     (void)err;
 }
 
-static const afar__raw_ops ops = { came, nothing, nothing, nothing, over };
+static const afar__raw_ops ops = { came, nothing, nothing, nothing, over, NULL };
 
 static void
 ask_for_all(afar__raw *raw)
