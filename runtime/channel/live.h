@@ -8,7 +8,9 @@
  *     bytes.c     the type of those that are bytes for their user
  *     wire.c      acts and words on their way to another process
  *     channel.c   channels whose home is here, and who is attached to them
- *     end.c       ends, here or attached to a home elsewhere; the public functions
+ *     end.c       ends, here or elsewhere, and what can be done with one
+ *     attach.c    ends whose home is elsewhere: attaching to it
+ *     field.c     ends in messages
  *     rest.c      a thread's wait for its select
  *     selector.c  afar_select and selectors
  *

@@ -114,6 +114,46 @@ TEST(by_priority_those_here_wait_too)
 }
 
 /* What stands in front was answered long ago. */
+/* The first can happen without asking anybody, while a claim for the last waits for the second. */
+TEST(by_priority_a_hand_over_at_once_answers_who_waits)
+{
+    afar__parcel *parcel;
+    afar__home *here;
+    waiter alt, first, last;
+    line *a, *b;
+
+    start(0);
+    here = afar__home_new(&low.board, 0);
+    a = line_new(&low, &middle, home, AFAR__RECEIVES);
+    b = line_new(&low, &middle, other, AFAR__RECEIVES);
+    waiter_init(&alt);
+    waiter_on(&alt, here, AFAR__RECEIVES, 0);
+    waiter_far(&alt, a, 0);
+    waiter_far(&alt, b, 0);
+    waiter_open(&alt, &low, true);
+    waiter_one(&last, &middle, other, AFAR__SENDS, 2);
+    CHECK(!waiter_begin(&last));
+    CHECK(!waiter_begin(&alt));
+    CHECK(line_act(b));
+    CHECK(line_word(b));
+    parcel = parcel_new(7);
+    waiter_one(&first, &low, here, AFAR__SENDS, 7);
+    if (!afar__home_send_at_once(here, parcel)) {
+        low.board.ops->drop(low.board.arg, parcel);
+        CHECK(waiter_begin(&first));
+    }
+    go();
+    CHECK_RESULT(&alt, 0, AFAR_OK);
+    CHECK_STR(line_said(b), "O1 c1 D1");
+    waiter_close(&alt);
+    waiter_close(&first);
+    CHECK(afar__select_stop(&last.select));
+    waiter_close(&last);
+    go();
+    afar__home_free(here);
+    finish();
+}
+
 TEST(by_priority_again_and_again)
 {
     waiter alt, second;
