@@ -141,8 +141,6 @@ free_call(afar_call *call)
     afar__arena_free(served->item);
     afar__call_clear(call);
     afar__arena_reset(call->arena);
-    if (host)
-        afar_object_close(afar__host_object(host));
     pthread_mutex_lock(&connection->lock);
     keep = connection->spare_count < MOST_SPARE;
     if (keep) {
@@ -154,6 +152,9 @@ free_call(afar_call *call)
     pthread_mutex_unlock(&connection->lock);
     if (!keep)
         free_served(served);
+    /* Only now: the last reference to the last object of a loop waits for that to be over. */
+    if (host)
+        afar_object_close(afar__host_object(host));
     afar__connection_unref(connection);
 }
 
