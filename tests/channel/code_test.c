@@ -297,7 +297,7 @@ add_greeting(afar__channel_buffer *buffer, bool words)
 static struct bytes
 some_bytes(struct random *random, bool words, size_t count, size_t *ends)
 {
-    afar__channel_buffer buffer = { NULL };
+    afar__channel_buffer buffer = { .data = NULL };
     uint8_t room[400];
     struct bytes bytes;
 
@@ -320,7 +320,7 @@ static void
 check_round(struct random *random, bool words, size_t most)
 {
     static uint8_t room[300000];
-    afar__channel_buffer buffer = { NULL };
+    afar__channel_buffer buffer = { .data = NULL };
     afar__channel_span payload;
     afar__step step = some_step(random, words, room, most, &payload);
     struct flat flat = flat_step(&step, payload);
@@ -373,7 +373,7 @@ TEST(both_write_and_read_the_same)
 TEST(a_process_need_not_say_what_is_carried)
 {
     static const afar__channel_hello hello = { 1, "0123456789abcde", "" };
-    afar__channel_buffer buffer = { NULL };
+    afar__channel_buffer buffer = { .data = NULL };
     afar_error err = AFAR_ERROR_INIT;
     afar__channel_reader reader;
     afar__channel_said said;
@@ -388,7 +388,7 @@ TEST(a_process_need_not_say_what_is_carried)
 
 TEST(greetings_are_read_as_they_were_written)
 {
-    afar__channel_buffer buffer = { NULL };
+    afar__channel_buffer buffer = { .data = NULL };
     afar_error err = AFAR_ERROR_INIT;
     afar__channel_reader reader;
     afar__channel_said said;
@@ -437,7 +437,7 @@ check_next(afar__channel_reader *reader, afar__step_kind kind, uint64_t number, 
 
 TEST(taken_that_adjoin_are_one)
 {
-    afar__channel_buffer buffer = { NULL };
+    afar__channel_buffer buffer = { .data = NULL };
     afar__channel_reader reader;
     afar__channel_said said;
     size_t length;
@@ -465,7 +465,7 @@ TEST(taken_that_adjoin_are_one)
 
 TEST(acks_are_one)
 {
-    afar__channel_buffer buffer = { NULL };
+    afar__channel_buffer buffer = { .data = NULL };
     afar__channel_reader reader;
     afar__channel_said said;
 
@@ -487,7 +487,7 @@ static void
 check_reason(const char *text, size_t expected)
 {
     afar__step step = { .kind = AFAR__STEP_POISON, .text = text };
-    afar__channel_buffer buffer = { NULL };
+    afar__channel_buffer buffer = { .data = NULL };
     afar_error err = AFAR_ERROR_INIT;
     afar__channel_reader reader;
     afar__channel_said said;
