@@ -28,23 +28,24 @@ extern "C" {
 #define BENCH_BULK (1024 * 1024) /* bytes of a big one */
 #define BENCH_WINDOW 64          /* calls outstanding in conc and conc8 */
 #define BENCH_THREADS 8          /* threads in conc8, each with its share of the window */
-#define BENCH_BATCH 64           /* what takes less than a few looks at the clock is measured
+#define BENCH_BATCH                                                                                \
+    64 /* what takes less than a few looks at the clock is measured
                                     by so many at a time */
 
 typedef enum bench_work {
-    BENCH_SEQ,       /* one small call after the other */
-    BENCH_CONC,      /* a window of small calls, from one thread */
-    BENCH_CONC8,     /* the same from several threads */
-    BENCH_BULK_ECHO, /* one big call after the other */
-    BENCH_STREAM,    /* small messages one way, acknowledged at the end */
-    BENCH_THINK,     /* small calls with a pause of 1 ms between them */
-    BENCH_IDLE,      /* an open connection and nothing to do */
-    BENCH_PINGPONG,  /* a small message to another thread and back, two rendezvous */
-    BENCH_COMMSTIME, /* a ring of three processes, the numbers of which a fourth takes */
+    BENCH_SEQ,        /* one small call after the other */
+    BENCH_CONC,       /* a window of small calls, from one thread */
+    BENCH_CONC8,      /* the same from several threads */
+    BENCH_BULK_ECHO,  /* one big call after the other */
+    BENCH_STREAM,     /* small messages one way, acknowledged at the end */
+    BENCH_THINK,      /* small calls with a pause of 1 ms between them */
+    BENCH_IDLE,       /* an open connection and nothing to do */
+    BENCH_PINGPONG,   /* a small message to another thread and back, two rendezvous */
+    BENCH_COMMSTIME,  /* a ring of three processes, the numbers of which a fourth takes */
     BENCH_RENDEZVOUS, /* a small message to another process, sent when it was taken */
-    BENCH_SELECT4,   /* a small message from one of 4 channels, each in its turn */
-    BENCH_SELECT256, /* the same from one of 256 */
-    BENCH_MANY       /* channels that are open */
+    BENCH_SELECT4,    /* a small message from one of 4 channels, each in its turn */
+    BENCH_SELECT256,  /* the same from one of 256 */
+    BENCH_MANY        /* channels that are open */
 } bench_work;
 
 typedef struct bench_options {

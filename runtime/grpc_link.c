@@ -399,7 +399,8 @@ free_remote(afar_object *object)
     free(remote);
 }
 
-static const afar__object_ops remote_ops = { afar__unary_start, afar__stream_start, NULL, free_remote };
+static const afar__object_ops remote_ops = { afar__unary_start, afar__stream_start, NULL,
+                                             free_remote };
 
 static afar__remote *
 make_remote(const afar_interface *interface, const char *name)

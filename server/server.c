@@ -195,7 +195,8 @@ open_parts(afar_server *server, const char *address, afar_error *err)
     if (!code)
         code = afar__identity_new(server->node, &server->identity, err);
     if (!code) {
-        server->inbound = afar__inbound_new(server->node, server->options.max_streams, find, server);
+        server->inbound =
+            afar__inbound_new(server->node, server->options.max_streams, find, server);
         port.session_arg = server->inbound;
         if (!server->inbound)
             code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a server", address);

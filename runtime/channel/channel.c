@@ -447,7 +447,7 @@ serve(void *self, afar_call *call)
     if (!code)
         admit(visitor, raw);
     else
-        unref_visitor(&visitor->wire);
+        atomic_store(&visitor->refs, 1); /* there is no stream */
     unref_visitor(&visitor->wire);
     if (code == AFAR_UNIMPLEMENTED)
         code = afar__relay_pass(port->object, call);

@@ -48,8 +48,9 @@ give(afar_call *call, void *end, void (*close)(void *end), size_t size, void **r
     if (*ret_room && afar__arena_at_end(call->arena, close, end))
         return AFAR_OK;
     close(end);
-    return afar_call_fail(call, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for an end of a channel",
-                          call->method->path);
+    afar_call_fail(call, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for an end of a channel",
+                   call->method->path);
+    return AFAR_RESOURCE_EXHAUSTED;
 }
 
 afar_code

@@ -192,11 +192,10 @@ struct hostile {
     afar__raw *raw;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool over, released;
     uint64_t claims[MOST_CLAIMS]; /* that were not answered */
     size_t claim_count, messages;
     uint64_t offers;
-    bool greeted;
+    bool over, released, greeted;
 };
 
 /* What the home says must be right. */

@@ -93,7 +93,7 @@ add(afar__channel_buffer *buffer, const afar__channel_said *said)
 static void
 require_round(const afar__channel_said *said, bool words)
 {
-    afar__channel_buffer once = { NULL }, twice = { NULL };
+    afar__channel_buffer once = { .data = NULL }, twice = { .data = NULL };
     afar__channel_reader reader;
     afar__channel_said again;
 
@@ -128,7 +128,7 @@ require_whole(const afar__channel_buffer *all, bool words, size_t count)
 static void
 read_all(bool words, const uint8_t *data, size_t length)
 {
-    afar__channel_buffer all = { NULL };
+    afar__channel_buffer all = { .data = NULL };
     afar_error err = AFAR_ERROR_INIT;
     afar__channel_reader reader;
     afar__channel_said said;
