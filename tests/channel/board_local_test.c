@@ -447,6 +447,20 @@ TEST(posts_go_into_the_buffer)
     finish();
 }
 
+/* One message more that went, or came, or neither. */
+static void
+count_result(waiter *w, int *sent, int *received)
+{
+    afar_code code;
+    int guard = waiter_result(w, &code);
+
+    CHECK_INT(code, AFAR_OK);
+    if (guard >= 0 && w->guards[guard].direction == AFAR__SENDS)
+        ++*sent;
+    else if (guard >= 0)
+        ++*received;
+}
+
 TEST(many_selects_each_do_one_thing)
 {
     enum { CHANNELS = 4, WAITERS = 40, ROUNDS = 20000 };
@@ -475,31 +489,16 @@ TEST(many_selects_each_do_one_thing)
             over = afar__select_stop(&w->select);
         waiting[w - waiters] = true;
         if (w->done > 0 || over) {
-            afar_code code;
-            int guard;
-
             CHECK_INT(w->done + over, 1);
-            guard = waiter_result(w, &code);
-            CHECK_INT(code, AFAR_OK);
-            if (guard >= 0 && w->guards[guard].direction == AFAR__SENDS)
-                sent++;
-            else if (guard >= 0)
-                received++;
+            count_result(w, &sent, &received);
             waiting[w - waiters] = false;
         }
     }
     CHECK(sent > 1000);
     for (int i = 0; i < WAITERS; i++) {
-        afar_code code;
-        int guard;
-
         if (waiting[i]) {
             CHECK(afar__select_stop(&waiters[i].select));
-            guard = waiter_result(&waiters[i], &code);
-            if (guard >= 0 && waiters[i].guards[guard].direction == AFAR__SENDS)
-                sent++;
-            else if (guard >= 0)
-                received++;
+            count_result(&waiters[i], &sent, &received);
         }
         waiter_close(&waiters[i]);
     }
