@@ -128,7 +128,8 @@ afar_sender_poison(afar_sender *sender, const char *reason);
 AFAR_API void
 afar_receiver_poison(afar_receiver *receiver, const char *reason);
 
-/* Another end of the same kind: a sender, say, for another thread that will finish by itself. */
+/* Another end of the same kind: a sender, say, for another thread that will finish by itself.
+ * FAILED_PRECONDITION of one that has finished. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_sender_share(afar_sender *sender, afar_sender **ret_sender, afar_error *err);
 AFAR_API AFAR_MUST_USE afar_code
@@ -157,7 +158,7 @@ afar_receiver_close(afar_receiver *receiver);
  *
  * An end on its way in a message counts as an end, and so does one that is exported. */
 
-/* The object that an end stands for, borrowed from it. */
+/* The object that an end stands for, borrowed from it.  NULL only if memory is out. */
 AFAR_API afar_object *
 afar_sender_object(afar_sender *sender);
 AFAR_API afar_object *

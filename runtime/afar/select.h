@@ -53,10 +53,11 @@ typedef enum afar_select_flags {
     AFAR_BY_PRIORITY = 1           /* the first in the array of those that can happen now */
 } afar_select_flags;
 
-/* Waits until one case happens, and says which.  DEADLINE_EXCEEDED when none did in time (*ret_case is
- * `count` then); it returns a little later than `deadline` if a home elsewhere has to be asked whether
- * it was faster.  Cases of one select may have the same channel, even both ends of it: they are not
- * paired with each other. */
+/* Waits until one case happens, and says which.  *ret_case is `count` when none did: DEADLINE_EXCEEDED when
+ * time was up, which is found out a little later than `deadline` if a home elsewhere has to be asked whether
+ * it was faster; INVALID_ARGUMENT for a case or a flag that is none; FAILED_PRECONDITION for an end that has
+ * finished, and when no case is on and there is no deadline.  Cases of one select may have the same channel,
+ * even both ends of it: they are not paired with each other. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_select(afar_case *cases, size_t count, unsigned flags, afar_deadline deadline,
             size_t *ret_case, afar_error *err);
@@ -74,6 +75,7 @@ AFAR_API AFAR_MUST_USE afar_code
 afar_selector_open(afar_case *cases, size_t count, unsigned flags,
                    afar_selector **ret_selector, afar_error *err);
 
+/* A round: as afar_select. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_selector_select(afar_selector *selector, afar_deadline deadline,
                      size_t *ret_case, afar_error *err);

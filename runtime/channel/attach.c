@@ -72,6 +72,20 @@ lose_locked(afar__end *end, afar_code code, const char *text)
     afar__waiters_wake(&end->waiters);
 }
 
+/* Its stream could not be opened, or is over. */
+static void
+lose_stream_locked(afar__end *end, const afar_error *err)
+{
+    afar_code code = code_of(end, err);
+    afar_error why = AFAR_ERROR_INIT;
+
+    if (code == AFAR_LOST)
+        afar_fail(&why, code, "the home of a channel of %s was lost: %s", end->type->message->name,
+                  err->message);
+    lose_locked(end, code, code == AFAR_LOST ? why.message : err->message);
+    afar_error_clear(&why);
+}
+
 /* Whether what comes of a stream is about what the end is attached to. */
 static bool
 has_stream_locked(const afar__end *end)
@@ -209,7 +223,7 @@ over(void *arg, const afar_error *err)
 
     afar__channels_lock();
     if (has_stream_locked(end))
-        lose_locked(end, code_of(end, err), err->message);
+        lose_stream_locked(end, err);
     afar__channels_unlock();
 }
 
@@ -267,7 +281,7 @@ not_opened(afar__end *end, const afar_error *err)
 {
     afar__channels_lock();
     end->streaming = false;
-    lose_locked(end, code_of(end, err), err->message);
+    lose_stream_locked(end, err);
     afar__channels_unlock();
     unref_end(&end->wire);
 }

@@ -555,24 +555,35 @@ afar_receiver_on(afar_object *object, const afar_channel_type *type, afar_receiv
     return code;
 }
 
+/* False: it has finished, perhaps just now. */
+static bool
+share_here(afar__end *made, const afar__end *end)
+{
+    bool open;
+
+    afar__channels_lock();
+    open = !end->closed;
+    if (open)
+        open_here_locked(made, end->channel);
+    afar__channels_let_go();
+    return open;
+}
+
 static afar_code
 share(afar__end *end, afar__end **ret_end, afar_error *err)
 {
     afar__end *made = new_end(end->type, end->direction);
+    afar_code code = AFAR_OK;
 
     if (!made)
         return no_memory(end->type, err);
-    if (end->closed) {
+    if (end->channel ? !share_here(made, end) : end->closed)
+        code = has_finished(end, err);
+    else if (!end->channel && make_proxy(made, end->object))
+        code = no_memory(end->type, err);
+    if (code) {
         free(made);
-        return has_finished(end, err);
-    }
-    if (end->channel) {
-        afar__channels_lock();
-        open_here_locked(made, end->channel);
-        afar__channels_unlock();
-    } else if (make_proxy(made, end->object)) {
-        free(made);
-        return no_memory(end->type, err);
+        return code;
     }
     *ret_end = made;
     return AFAR_OK;

@@ -31,6 +31,7 @@ struct afar_selector {
     afar__guard *guards;
     struct watch *watches; /* one for each case, if there are futures; or NULL */
     size_t timeouts, defaults;
+    size_t on; /* cases that are not off */
     bool futures;
     afar__end *stale; /* its loss was told: it is attached anew when it is next waited for */
 };
@@ -110,6 +111,7 @@ set_up_case(afar_selector *selector, size_t index, afar_error *err)
         return afar_fail(err, AFAR_FAILED_PRECONDITION, "case %zu: the end has finished", index);
     guard->user = one;
     guard->off = one->off;
+    selector->on += !one->off;
     if (end) {
         afar__end_guard(end, guard);
         selector->rest.elsewhere |= !end->channel;
@@ -177,6 +179,8 @@ set_up(afar_selector *selector, afar_case *cases, size_t count, unsigned flags, 
 {
     afar_code code = AFAR_OK;
 
+    if (flags & ~(unsigned)AFAR_BY_PRIORITY)
+        return afar_fail(err, AFAR_INVALID_ARGUMENT, "a select has no flags 0x%x", flags);
     selector->cases = cases;
     selector->count = count;
     selector->rest.pack = pack;
@@ -272,10 +276,14 @@ round_of(afar_selector *selector, afar_deadline deadline, size_t *ret_case, afar
     afar__happened happened;
     afar_code code;
 
+    *ret_case = selector->count;
+    if (selector->on == 0 && until == INT64_MAX)
+        return afar_fail(err, AFAR_FAILED_PRECONDITION,
+                         "none of %zu cases is on, and there is no deadline: nothing can happen",
+                         selector->count);
     if (selector->stale)
         afar__end_attach(selector->stale);
     selector->stale = NULL;
-    *ret_case = selector->count;
     do {
         if (selector->futures)
             watch_futures(selector);
@@ -304,6 +312,7 @@ afar_select(afar_case *cases, size_t count, unsigned flags, afar_deadline deadli
     afar_selector selector;
     afar_code code;
 
+    *ret_case = count;
     memset(&selector, 0, sizeof selector);
     selector.guards = few;
     if (count > FEW)
@@ -357,6 +366,8 @@ afar_selector_switch(afar_selector *selector, size_t index, bool on)
 {
     afar_case *one = &selector->cases[index];
 
+    if (one->off == on)
+        selector->on = on ? selector->on + 1 : selector->on - 1;
     one->off = !on;
     if (one->kind == AFAR_CASE_KIND_TIMEOUT || one->kind == AFAR_CASE_KIND_DEFAULT)
         return;

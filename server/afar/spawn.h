@@ -27,9 +27,10 @@
  *         if (!(code = afar_client_open(NULL, NULL, &client, &err)) &&
  *             !(code = job_receiver_open(client, "inherited:jobs", PATIENCE, &jobs, &err)) &&
  *             !(code = job_sender_open(client, "inherited:results", PATIENCE, &results, &err)))
- *             while (!(code = job_receive(jobs, AFAR_FOREVER, &job, &err)) &&
- *                    !(code = job_send(results, work_on(job), AFAR_FOREVER, &err)))
+ *             while (!code && !(code = job_receive(jobs, AFAR_FOREVER, &job, &err))) {
+ *                 code = job_send(results, work_on(job), AFAR_FOREVER, &err);
  *                 afar_message_free(job);
+ *             }
  *         ...
  *         return code == AFAR_ENDED || code == AFAR_POISONED ? EXIT_SUCCESS : EXIT_FAILURE;
  *     }

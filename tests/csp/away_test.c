@@ -187,6 +187,31 @@ TEST(a_receiver_hears_that_the_home_is_gone)
     everywhere(0, lose_the_home);
 }
 
+/* Of a selector, whose offer stands between two rounds. */
+static void
+read_of_the_loss(struct away *away)
+{
+    afar_case cases[] = { AFAR_CASE_RECEIVE(csp_item_receiver_base(away->far.receiver)) };
+    afar_error err = AFAR_ERROR_INIT;
+    afar_selector *selector = NULL;
+    size_t which;
+
+    CHECK_OK(afar_selector_open(cases, 1, AFAR_FAIR, &selector, &err));
+    CHECK_FAILS(afar_selector_select(selector, afar_after_ms(30), &which, &err),
+                AFAR_DEADLINE_EXCEEDED);
+    afar_server_close(away->server);
+    away->server = NULL;
+    CHECK_FAILS(afar_selector_select(selector, soon(), &which, &err), AFAR_LOST);
+    CHECK(strstr(err.message, "the home of a channel of csp.Item was lost: "));
+    afar_selector_close(selector);
+    afar_error_clear(&err);
+}
+
+TEST(a_loss_names_the_channel)
+{
+    everywhere(0, read_of_the_loss);
+}
+
 /* ---- sending ahead ---- */
 
 #define POSTS 20000

@@ -69,7 +69,7 @@ TEST(the_data_of_a_message_arrive)
 TEST(receivers_get_what_is_left_and_then_the_end)
 {
     struct ends ends = make_channel(5);
-    csp_item_sender *second = NULL;
+    csp_item_sender *second = NULL, *third = NULL;
     afar_error err = AFAR_ERROR_INIT;
     uint64_t number;
 
@@ -77,6 +77,7 @@ TEST(receivers_get_what_is_left_and_then_the_end)
     CHECK_INT(send_number(ends.sender, 1, soon()), AFAR_OK);
     CHECK_OK(csp_item_sender_finish(ends.sender, soon(), &err));
     CHECK_INT(send_number(ends.sender, 2, soon()), AFAR_FAILED_PRECONDITION);
+    CHECK_INT(csp_item_sender_share(ends.sender, &third, NULL), AFAR_FAILED_PRECONDITION);
     CHECK_INT(send_number(second, 3, soon()), AFAR_OK);
     csp_item_sender_close(second);
     CHECK_INT(received(ends.receiver), 1);
@@ -204,6 +205,54 @@ TEST(a_timeout_is_a_case)
 
     CHECK_INT(afar_select(cases, 3, AFAR_FAIR, AFAR_FOREVER, &which, NULL), AFAR_OK);
     CHECK_INT(which, 2);
+    close_ends(a);
+}
+
+static void
+check_refused(afar_case *cases, size_t count, unsigned flags, afar_code code, const char *text)
+{
+    afar_error err = AFAR_ERROR_INIT;
+    size_t which = 99;
+
+    CHECK_FAILS(afar_select(cases, count, flags, AFAR_FOREVER, &which, &err), code);
+    CHECK(strstr(err.message, text));
+    CHECK_INT(which, count);
+    afar_error_clear(&err);
+}
+
+TEST(a_select_that_cannot_be_says_so)
+{
+    struct ends a = make_channel(0);
+    afar_case cases[] = { AFAR_CASE_RECEIVE(csp_item_receiver_base(a.receiver)),
+                          AFAR_CASE_RECEIVE(NULL) };
+
+    check_refused(cases, 2, AFAR_FAIR, AFAR_INVALID_ARGUMENT, "case 1 receives from no channel");
+    check_refused(cases, 1, 6, AFAR_INVALID_ARGUMENT, "no flags 0x6");
+    cases[0].off = true;
+    check_refused(cases, 1, AFAR_FAIR, AFAR_FAILED_PRECONDITION, "none of 1 cases is on");
+    check_refused(NULL, 0, AFAR_FAIR, AFAR_FAILED_PRECONDITION, "none of 0 cases is on");
+    close_ends(a);
+}
+
+TEST(a_selector_whose_cases_are_all_off_does_not_wait_for_ever)
+{
+    struct ends a = make_channel(1);
+    afar_case cases[] = { AFAR_CASE_RECEIVE(csp_item_receiver_base(a.receiver)) };
+    afar_selector *selector = NULL;
+    size_t which = 99;
+
+    CHECK_INT(afar_selector_open(cases, 1, AFAR_FAIR, &selector, NULL), AFAR_OK);
+    afar_selector_switch(selector, 0, false);
+    afar_selector_switch(selector, 0, false);
+    CHECK_INT(afar_selector_select(selector, AFAR_FOREVER, &which, NULL), AFAR_FAILED_PRECONDITION);
+    CHECK_INT(which, 1);
+    CHECK_INT(afar_selector_select(selector, now(), &which, NULL), AFAR_DEADLINE_EXCEEDED);
+    afar_selector_switch(selector, 0, true);
+    CHECK_INT(send_number(a.sender, 1, soon()), AFAR_OK);
+    CHECK_INT(afar_selector_select(selector, AFAR_FOREVER, &which, NULL), AFAR_OK);
+    CHECK_INT(which, 0);
+    afar_message_free(cases[0].received);
+    afar_selector_close(selector);
     close_ends(a);
 }
 
