@@ -261,16 +261,34 @@ new_process(afar_network *network, const afar__process *is, const afar_given *gi
     return process;
 }
 
+static afar_code
+check_locked(const afar_network *network, afar_error *err)
+{
+    if (network->poison.code && err)
+        afar_error_copy(err, &network->poison);
+    return network->poison.code;
+}
+
+afar_code
+afar__network_check(afar_network *network, afar_error *err)
+{
+    afar_code code;
+
+    pthread_mutex_lock(&network->lock);
+    code = check_locked(network, err);
+    pthread_mutex_unlock(&network->lock);
+    return code;
+}
+
 /* Under the lock, so that `thread` is set before it can be joined. */
 static afar_code
 start_locked(afar_network *network, struct process *process, afar_error *err)
 {
+    afar_code code = check_locked(network, err);
     int failed;
 
-    if (network->poison.code) {
-        afar_error_copy(err, &network->poison);
-        return AFAR_POISONED;
-    }
+    if (code)
+        return code;
     failed = afar__thread_make(&process->thread, run_process, process);
     if (failed)
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no thread: %s", strerror(failed));

@@ -24,6 +24,10 @@ AFAR_MUST_USE afar_code
 afar__network_start(afar_network *network, const afar__process *is, const afar_given *given,
                     afar_error *err);
 
+/* POISONED, and why, if nothing is started in it any more. */
+AFAR_MUST_USE afar_code
+afar__network_check(afar_network *network, afar_error *err);
+
 /* It could not be started, as *why says: fails the network, if that is its failure, and lets go as
  * afar__network_start does then. */
 afar_code

@@ -385,6 +385,8 @@ afar_network_spawn(afar_network *network, afar_server *server, const char *const
         process.may_fail = child->options.may_fail;
         code = give_all(child, server, given, &why);
         if (!code)
+            code = afar__network_check(network, &why);
+        if (!code)
             code = start(child, argv, &why);
     }
     if (!child || code) {

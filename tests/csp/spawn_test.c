@@ -510,11 +510,15 @@ TEST(nothing_is_spawned_in_a_poisoned_network)
     const char *const argv[] = { child_program(), "hang", NULL };
     struct ends ends = make_channel(0);
     afar_given given[] = { AFAR_GIVE_SENDER("out", ends.sender), AFAR_GIVE_END };
+    afar_spawn_options options = AFAR_SPAWN_OPTIONS_INIT;
     afar_error err = AFAR_ERROR_INIT;
+    pid_t pid = 0;
 
+    options.ret_pid = &pid;
     afar_network_poison(world.network, "we close");
-    CHECK_FAILS(afar_network_spawn(world.network, world.server, argv, given, NULL, &err),
+    CHECK_FAILS(afar_network_spawn(world.network, world.server, argv, given, &options, &err),
                 AFAR_POISONED);
+    CHECK_INT(pid, 0);
     csp_item_receiver_close(ends.receiver);
     afar_error_clear(&err);
     close_world(world);
