@@ -156,23 +156,38 @@ find_inherited(const char *name, const char **ret_address, afar_error *err)
     return AFAR_OK;
 }
 
-afar_code
-afar_object_open(afar_client *client, const char *name, const afar_interface *interface,
-                 afar_deadline deadline, afar_object **ret_object, afar_error *err)
+static afar_code
+open_anywhere(afar_client *client, const char *name, const afar_interface *interface,
+              afar_deadline deadline, afar_object **ret_object, afar_error *err)
 {
     afar__address address;
-    afar_code code = afar__engine_check(err);
+    afar_code code = afar__address_parse_remote(name, &address, err);
 
-    if (!client || !name)
-        afar__misuse("afar_object_open: a NULL %s for a %s", client ? "name" : "client",
-                     interface->name);
-    if (!code && strncmp(name, INHERITED, strlen(INHERITED)) == 0)
-        code = find_inherited(name + strlen(INHERITED), &name, err);
-    if (!code)
-        code = afar__address_parse_remote(name, &address, err);
     if (code)
         return code;
     return address.kind == AFAR__ADDRESS_NAME
                ? open_by_name(client, &address, interface, deadline, ret_object, err)
                : open_by_address(client, &address, interface, deadline, ret_object, err);
+}
+
+afar_code
+afar_object_open(afar_client *client, const char *name, const afar_interface *interface,
+                 afar_deadline deadline, afar_object **ret_object, afar_error *err)
+{
+    afar_code code = afar__engine_check(err);
+    bool inherited;
+
+    if (!client || !name)
+        afar__misuse("afar_object_open: a NULL %s for a %s", client ? "name" : "client",
+                     interface->name);
+    if (code)
+        return code;
+    inherited = strncmp(name, INHERITED, strlen(INHERITED)) == 0;
+    if (inherited)
+        code = find_inherited(name + strlen(INHERITED), &name, err);
+    if (!code)
+        code = open_anywhere(client, name, interface, deadline, ret_object, err);
+    if (!code && inherited)
+        afar__route_inherit(*ret_object);
+    return code;
 }

@@ -7,6 +7,9 @@
  * ordinary.  Leaving, it closes what it was given.  Then it has ended, and is joined by whoever waits, starts
  * another or closes the network.
  *
+ * A process that is not a thread has its ends by itself; what it was given is then what they are poisoned by,
+ * which counts as no end.
+ *
  * What a process was given is poisoned only while it is in the list of those that run, under the lock,
  * and closed only after it has left that list.
  *

@@ -19,7 +19,7 @@ typedef struct afar__process {
     bool may_fail; /* that is not the network's failure */
 } afar__process;
 
-/* As afar_network_run. */
+/* As afar_network_run.  For a process that is not a thread, `given` has what its ends are poisoned by. */
 AFAR_MUST_USE afar_code
 afar__network_start(afar_network *network, const afar__process *is, const afar_given *given,
                     afar_error *err);

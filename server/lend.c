@@ -3,7 +3,8 @@
  * What is lent is in two tables, by name and by what it was lent for, and in a list in the order of
  * use, which is the order in which leases end.  There is one timer, for the oldest.  It rings on a
  * thread that polls, so a task on a library thread does the rest: letting go of an object may
- * end it.  What is kept has no lease: it is in the table of names only, and in a list of its own.
+ * end it.  What is kept has no lease: it is in the table of names only, and in a list of its own.  If it is
+ * loose, others decide how long it lives.
  *
  * `lock` guards all of it.  No object is closed and no relay made while it is held. */
 
@@ -21,6 +22,7 @@
 #include "runtime/far/relay.h"
 #include "runtime/host.h"
 #include "runtime/node.h"
+#include "runtime/object.h"
 #include "runtime/timer.h"
 
 #define BUCKETS 4096
@@ -30,7 +32,8 @@ struct lent {
     struct lent *older, *newer;
     int64_t used;
     bool kept;
-    afar_object *object;         /* with a reference: what is called */
+    bool loose;
+    afar_object *object;         /* with a reference, unless it is loose: what is called */
     const afar_object *original; /* what was lent; the same, or what a relay leads to and keeps */
     char name[AFAR__LENT_NAME + 1];
 };
@@ -216,7 +219,8 @@ let_go(struct lent *taken)
     while (taken) {
         struct lent *next = taken->newer;
 
-        afar_object_close(taken->object);
+        if (!taken->loose)
+            afar_object_close(taken->object);
         free(taken);
         taken = next;
     }
@@ -404,6 +408,22 @@ afar__lend_keep(afar__lend *lend, afar_object *object, char ret_name[AFAR__LENT_
 }
 
 void
+afar__lend_loosen(afar__lend *lend, const char *name)
+{
+    afar_object *object = NULL;
+    struct lent *lent;
+
+    pthread_mutex_lock(&lend->lock);
+    lent = find_name_locked(lend, name);
+    if (lent && !lent->loose) {
+        lent->loose = true;
+        object = lent->object;
+    }
+    pthread_mutex_unlock(&lend->lock);
+    afar_object_close(object);
+}
+
+void
 afar__lend_forget(afar__lend *lend, const char *name)
 {
     struct lent *lent;
@@ -445,7 +465,8 @@ afar__lend_find(afar__lend *lend, const char *name, const afar_interface *interf
     if (lent && is_of(lent, interface)) {
         if (!lent->kept)
             use_locked(lend, lent);
-        object = afar_object_share(lent->object);
+        if (afar__object_try_share(lent->object))
+            object = lent->object;
     }
     pthread_mutex_unlock(&lend->lock);
     return object;

@@ -33,6 +33,11 @@ afar_code
 afar__lend_keep(afar__lend *lend, afar_object *object, char ret_name[AFAR__LENT_NAME + 1],
                 afar_error *err);
 
+/* What was kept is to be found as long as somebody else keeps it; it must be forgotten before its finalizer has
+ * returned.  Also after the stop. */
+void
+afar__lend_loosen(afar__lend *lend, const char *name);
+
 /* What was kept is not to be found any more.  Also after the stop. */
 void
 afar__lend_forget(afar__lend *lend, const char *name);

@@ -179,6 +179,13 @@ afar__publish_keep(afar__publish *publish, afar_object *object, char *ret_addres
 }
 
 void
+afar__kept_loosen(const afar__kept *kept)
+{
+    if (kept->lend)
+        afar__lend_loosen(kept->lend, kept->name);
+}
+
+void
 afar__kept_forget(afar__kept *kept)
 {
     if (kept->lend)

@@ -45,7 +45,10 @@ afar_code
 afar__publish_keep(afar__publish *publish, afar_object *object, char *ret_address, size_t size,
                    afar__kept *ret_kept, afar_error *err);
 
-/* The server may be gone. */
+/* It is found as long as others keep it (afar__lend_loosen).  The server may be gone, here and below. */
+void
+afar__kept_loosen(const afar__kept *kept);
+
 void
 afar__kept_forget(afar__kept *kept);
 

@@ -2,8 +2,15 @@
  *
  * A thread of the network stands for each and waits for its end, without reaping it: until that was noted
  * under the child's lock its number stands for no other process, and may be killed.  That is done by a timer,
- * which the poison of the network sets.  What the child was given is kept by the server (lend.h) until the
- * network knows how it ended.
+ * which the poison of the network sets.
+ *
+ * Of an end the child is lent an object, which is what counts; the network gets a handle, to poison it.  The server
+ * keeps the object (lend.h) until the child has finished the end, or the network knows how the child ended:
+ *
+ *     lent -> left -> gone         the child has finished it
+ *     lent -> taken back -> gone   the child has ended
+ *
+ * What is lent may outlive the child, as long as a call of it does, and so does struct child, which is told of that.
  *
  * A child is made by posix_spawn: a fork would copy the locks of gRPC's threads. */
 
@@ -14,6 +21,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/channel/live.h"
 #include "runtime/clock.h"
 #include "runtime/engine.h"
 #include "runtime/misuse.h"
@@ -33,12 +42,28 @@
 #define MAX_ADDRESS 512
 #define MAX_NAME 64
 
+struct child;
+
+/* Something that a child is given. */
+struct lent {
+    struct child *child;
+    char variable[sizeof PREFIX + MAX_NAME + MAX_ADDRESS + 1];
+
+    /* guarded by the child's lock; NULL when it was taken back */
+    afar__kept kept;
+    afar_object *object; /* of an end, with a reference */
+    afar__end *handle;   /* the network's */
+};
+
 struct child {
+    atomic_uint refs; /* of the process, of who starts it, and of each end that is lent */
     afar_spawn_options options;
     const char *program;
     pid_t pid;      /* 0: it was not started, or has been reaped */
     char name[128]; /* "worker (process 4711)" */
     afar__timer timer;
+
+    bool failed; /* it ran, and has */
 
     pthread_mutex_t lock; /* guards the next three */
     bool armed;           /* the timer is set, or rings */
@@ -46,12 +71,84 @@ struct child {
     bool late;            /* the timer rang before */
     pthread_cond_t rung;
 
+    afar_given *handles; /* what the network gets instead of what was given */
     size_t count;
-    struct end {
-        char variable[sizeof PREFIX + MAX_NAME + MAX_ADDRESS + 1];
-        afar__kept kept;
-    } ends[];
+    struct lent lent[];
 };
+
+/* ---- what it is lent ---- */
+
+static void
+unref(struct child *child)
+{
+    if (atomic_fetch_sub(&child->refs, 1) != 1)
+        return;
+    pthread_cond_destroy(&child->rung);
+    pthread_mutex_destroy(&child->lock);
+    free(child->handles);
+    free(child);
+}
+
+/* Takes what is there of it; the handle comes with a reference. */
+static struct lent
+take(struct lent *lent)
+{
+    struct lent had;
+
+    pthread_mutex_lock(&lent->child->lock);
+    had = *lent;
+    lent->kept.lend = NULL;
+    lent->object = NULL;
+    lent->handle = NULL;
+    if (had.handle)
+        afar__end_ref(had.handle);
+    pthread_mutex_unlock(&lent->child->lock);
+    return had;
+}
+
+/* The child has ended; what it did not finish, it never will.  The network closes the handle. */
+static void
+take_back(struct lent *lent, bool failed)
+{
+    struct lent had = take(lent);
+
+    if (failed && had.object)
+        afar__channel_lose(had.object);
+    afar__kept_forget(&had.kept);
+    afar_object_close(had.object);
+    if (had.handle)
+        afar__end_unref(had.handle);
+}
+
+/* All that the child opened of it have finished.  A call that is on its way keeps it still. */
+static void
+left(void *arg)
+{
+    struct lent *lent = arg;
+    struct child *child = lent->child;
+    afar_object *object;
+
+    pthread_mutex_lock(&child->lock);
+    afar__kept_loosen(&lent->kept);
+    object = lent->object;
+    lent->object = NULL;
+    pthread_mutex_unlock(&child->lock);
+    afar_object_close(object);
+}
+
+/* Nobody has it any more. */
+static void
+gone(void *arg)
+{
+    struct lent *lent = arg, had = take(lent);
+
+    afar__kept_forget(&had.kept);
+    if (had.handle) {
+        afar__end_let_go(had.handle);
+        afar__end_unref(had.handle);
+    }
+    unref(lent->child);
+}
 
 /* ---- its end ---- */
 
@@ -150,6 +247,7 @@ stand_for(void *arg, afar_error *err)
         wait_for(child, 0, &info);
     child->pid = 0;
     code = judge(child, &info, err);
+    child->failed = code != AFAR_OK;
     if (child->options.ended)
         child->options.ended(child->options.arg, code, err);
     return code;
@@ -162,14 +260,12 @@ release(void *arg)
     siginfo_t info;
 
     for (size_t i = 0; i < child->count; i++)
-        afar__kept_forget(&child->ends[i].kept);
+        take_back(&child->lent[i], child->failed);
     if (child->pid) {
         kill(child->pid, SIGKILL);
         wait_for(child, 0, &info);
     }
-    pthread_cond_destroy(&child->rung);
-    pthread_mutex_destroy(&child->lock);
-    free(child);
+    unref(child);
 }
 
 /* ---- what it is given ---- */
@@ -188,14 +284,6 @@ check_name(const struct child *child, const afar_given *given, afar_error *err)
     return AFAR_OK;
 }
 
-static afar_object *
-object_of(const afar_given *given)
-{
-    if (given->sender)
-        return afar_sender_object(given->sender);
-    return given->receiver ? afar_receiver_object(given->receiver) : given->object;
-}
-
 /* Writes NAME=, and says how long that is. */
 static size_t
 begin_variable(const char *name, char *variable, size_t size)
@@ -207,29 +295,61 @@ begin_variable(const char *name, char *variable, size_t size)
     return (size_t)length;
 }
 
+/* The environment's variable, up to the address, which comes behind `ret_length` bytes. */
 static afar_code
-give(struct child *child, afar__publish *publish, const afar_given *given, afar_error *err)
+name_it(struct child *child, const afar_given *given, size_t *ret_length, afar_error *err)
 {
-    struct end *end = &child->ends[child->count];
+    struct lent *lent = &child->lent[child->count];
     afar_code code = check_name(child, given, err);
-    afar_object *object = code ? NULL : object_of(given);
-    size_t length;
 
     if (code)
         return code;
-    if (!object)
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory to give it \"%s\"",
-                         child->program, given->name);
-    length = begin_variable(given->name, end->variable, sizeof end->variable);
+    *ret_length = begin_variable(given->name, lent->variable, sizeof lent->variable);
     for (size_t i = 0; i < child->count; i++)
-        if (strncmp(child->ends[i].variable, end->variable, length) == 0)
+        if (strncmp(child->lent[i].variable, lent->variable, *ret_length) == 0)
             return afar_fail(err, AFAR_INVALID_ARGUMENT, "%s: two things are given as \"%s\"",
                              child->program, given->name);
-    code = afar__publish_keep(publish, object, end->variable + length,
-                              sizeof end->variable - length, &end->kept, err);
-    if (!code)
-        child->count++;
-    return code;
+    return AFAR_OK;
+}
+
+static afar_code
+lend_end(struct lent *lent, const afar_given *given, afar_given *ret_handle, afar_error *err)
+{
+    afar__loan loan = { left, gone, lent };
+    afar__end *end =
+        given->sender ? afar__end_of_sender(given->sender) : afar__end_of_receiver(given->receiver);
+    afar_code code = afar__end_lend(end, &loan, &lent->handle, &lent->object, err);
+
+    if (code)
+        return code;
+    atomic_fetch_add(&lent->child->refs, 1);
+    if (given->sender)
+        ret_handle->sender = (afar_sender *)lent->handle;
+    else
+        ret_handle->receiver = (afar_receiver *)lent->handle;
+    return AFAR_OK;
+}
+
+static afar_code
+give(struct child *child, afar__publish *publish, const afar_given *given, afar_error *err)
+{
+    struct lent *lent = &child->lent[child->count];
+    size_t length = 0;
+    afar_code code = name_it(child, given, &length, err);
+
+    if (code)
+        return code;
+    lent->child = child;
+    if (given->object)
+        child->handles[child->count].object = given->object;
+    else
+        code = lend_end(lent, given, &child->handles[child->count], err);
+    if (code)
+        return code;
+    child->count++;
+    return afar__publish_keep(publish, given->object ? given->object : lent->object,
+                              lent->variable + length, sizeof lent->variable - length, &lent->kept,
+                              err);
 }
 
 static afar_code
@@ -266,7 +386,7 @@ make_environment(struct child *child)
         if (strncmp(environ[i], PREFIX, strlen(PREFIX)) != 0)
             variables[count++] = environ[i];
     for (size_t i = 0; i < child->count; i++)
-        variables[count++] = child->ends[i].variable;
+        variables[count++] = child->lent[i].variable;
     return variables;
 }
 
@@ -350,9 +470,14 @@ new_child(const char *program, size_t count, const afar_spawn_options *options,
     if (options && options->size != sizeof *options)
         return afar_fail(err, AFAR_INVALID_ARGUMENT,
                          "afar_spawn_options was not made with AFAR_SPAWN_OPTIONS_INIT");
-    child = calloc(1, sizeof *child + count * sizeof *child->ends);
-    if (!child)
+    child = calloc(1, sizeof *child + count * sizeof *child->lent);
+    if (child)
+        child->handles = calloc(count + 1, sizeof *child->handles);
+    if (!child || !child->handles) {
+        free(child);
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "%s: no memory for a process", program);
+    }
+    atomic_init(&child->refs, 1);
     child->options = options ? *options : defaults;
     child->program = program;
     child->timer.ring = ring;
@@ -362,11 +487,57 @@ new_child(const char *program, size_t count, const afar_spawn_options *options,
     return AFAR_OK;
 }
 
+/* The network has the handles instead, and other objects as they are. */
+static void
+close_given(const struct child *child, const afar_given *given)
+{
+    size_t count = afar__given_count(given);
+
+    for (size_t i = 0; i < count; i++) {
+        afar_sender_close(given[i].sender);
+        afar_receiver_close(given[i].receiver);
+        if (i >= child->count)
+            afar_object_close(given[i].object);
+    }
+}
+
+/* What the child is lent counts from here on; what was given is closed behind the poison of a failure. */
+static afar_code
+spawn(afar_network *network, afar_server *server, const char *const argv[], const afar_given *given,
+      struct child *child, afar_error *err)
+{
+    afar__process process = { .name = argv[0],
+                              .run = stand_for,
+                              .release = release,
+                              .poisoned = set_timer,
+                              .arg = child,
+                              .is_child = true,
+                              .may_fail = child->options.may_fail };
+    afar_error why = AFAR_ERROR_INIT;
+    afar_code code = give_all(child, server, given, &why);
+
+    atomic_fetch_add(&child->refs, 1);
+    if (!code)
+        code = afar__network_check(network, &why);
+    if (!code)
+        code = start(child, argv, &why);
+    if (code) {
+        (void)!afar__network_refuse(network, &process, child->handles, &why, err);
+    } else {
+        process.name = child->name;
+        code = afar__network_start(network, &process, child->handles, err);
+    }
+    close_given(child, given);
+    unref(child);
+    afar_error_clear(&why);
+    return code;
+}
+
 afar_code
 afar_network_spawn(afar_network *network, afar_server *server, const char *const argv[],
                    const afar_given *given, const afar_spawn_options *options, afar_error *err)
 {
-    afar__process process = { .run = stand_for, .poisoned = set_timer, .is_child = true };
+    afar__process refused = { .is_child = true };
     afar_error why = AFAR_ERROR_INIT;
     struct child *child = NULL;
     afar_code code;
@@ -377,23 +548,11 @@ afar_network_spawn(afar_network *network, afar_server *server, const char *const
                                                                 : "program");
     if (afar__engine_check(err))
         return AFAR_FAILED_PRECONDITION;
-    process.name = argv[0];
     code = new_child(argv[0], afar__given_count(given), options, &child, &why);
-    if (child) {
-        process.arg = child;
-        process.release = release;
-        process.may_fail = child->options.may_fail;
-        code = give_all(child, server, given, &why);
-        if (!code)
-            code = afar__network_check(network, &why);
-        if (!code)
-            code = start(child, argv, &why);
-    }
-    if (!child || code) {
-        (void)!afar__network_refuse(network, &process, given, &why, err);
-        afar_error_clear(&why);
-        return code;
-    }
-    process.name = child->name;
-    return afar__network_start(network, &process, given, err);
+    if (child)
+        return spawn(network, server, argv, given, child, err);
+    refused.name = argv[0];
+    (void)!afar__network_refuse(network, &refused, given, &why, err);
+    afar_error_clear(&why);
+    return code;
 }

@@ -158,7 +158,8 @@ afar_receiver_close(afar_receiver *receiver);
  *
  * An end on its way in a message counts as an end, and so does one that is exported. */
 
-/* The object that an end stands for, borrowed from it.  NULL only if memory is out. */
+/* The object that an end stands for, borrowed from it, so it lasts and counts until the end is closed, even if that
+ * finishes before.  NULL only if memory is out, or if it has finished already and its home is elsewhere. */
 AFAR_API afar_object *
 afar_sender_object(afar_sender *sender);
 AFAR_API afar_object *

@@ -279,10 +279,14 @@ opened(afar__end *end, afar__raw *raw)
 static void
 not_opened(afar__end *end, const afar_error *err)
 {
+    afar_object *object;
+
     afar__channels_lock();
     end->streaming = false;
     lose_stream_locked(end, err);
+    object = afar__end_take_object_locked(end);
     afar__channels_unlock();
+    afar_object_close(object);
     unref_end(&end->wire);
 }
 
@@ -306,13 +310,16 @@ static void
 released(afar__wire *wire)
 {
     afar__end *end = end_of(wire);
+    afar_object *object;
     bool again;
 
     afar__channels_lock();
     again = end->postponed;
     end->streaming = again;
     end->postponed = false;
+    object = afar__end_take_object_locked(end);
     afar__channels_let_go();
+    afar_object_close(object);
     if (again)
         open_stream(end);
     unref_end(wire);

@@ -2,7 +2,8 @@
  *
  * An end in this process counts as one.  All that other processes have, or that is exported or on its way in a
  * message, counts as one more for each side: the object that stands for the ends of that side, which
- * is made when it is first asked for, and whose finalizer lets go of that one.
+ * is made when it is first asked for, and whose finalizer lets go of that one.  What a child is given (spawn.h) is
+ * an end by itself: an object of its own, which is lent until all that attached through it have finished.
  *
  * A visitor is a call of Attach that is served: a seat at the home, and the wire back.  It counts nothing,
  * for its call keeps the object.
@@ -23,7 +24,13 @@ struct port {
     afar__channel *channel;
     afar__direction direction;
     afar_object *object; /* its own, without a reference */
-    bool lost;           /* one that had a reference was */
+    afar__loan loan;     /* of nulls: it is not lent */
+    afar__task left;
+
+    /* guarded by the lock of the channels */
+    unsigned visitors; /* whose calls are being served */
+    bool lost;         /* one that had a reference was */
+    bool told;         /* who lent it was told that all have left */
 };
 
 struct afar__channel {
@@ -46,6 +53,13 @@ static void
 ref(afar__channel *channel)
 {
     atomic_fetch_add_explicit(&channel->refs, 1, memory_order_relaxed);
+}
+
+afar__channel *
+afar__channel_ref(afar__channel *channel)
+{
+    ref(channel);
+    return channel;
 }
 
 void
@@ -365,17 +379,44 @@ idle(void *arg)
 }
 
 static void
+run_left(afar__task *task)
+{
+    struct port *port = (struct port *)((char *)task - offsetof(struct port, left));
+
+    port->loan.left(port->loan.arg);
+    afar_object_close(port->object);
+}
+
+/* A call is over.  True: the task of the port is to be run, which has a reference. */
+static bool
+part_locked(const struct visitor *visitor)
+{
+    struct port *port = visitor->port;
+
+    if (--port->visitors > 0 || !visitor->finished || port->lost || port->told || !port->loan.left)
+        return false;
+    port->told = true;
+    afar_object_share(port->object);
+    return true;
+}
+
+static void
 over(void *arg, const afar_error *err)
 {
     struct visitor *visitor = visitor_of(arg);
+    struct port *port = visitor->port;
+    bool left;
 
     afar__channels_lock();
     leave_seat_locked(visitor);
     if (err->code != AFAR_ENDED && !visitor->finished)
-        visitor->port->lost = true;
+        port->lost = true;
     visitor->over = true;
     afar__wire_shut_locked(&visitor->wire);
+    left = part_locked(visitor);
     afar__channels_unlock();
+    if (left)
+        afar__engine_run(&port->left);
 }
 
 /* The way to this home closes.  What was said still arrives; what it asked for is lost. */
@@ -425,6 +466,14 @@ admit(struct visitor *visitor, afar__raw *raw)
     afar_error_clear(&error);
 }
 
+static void
+count_visitor(struct port *port, int change)
+{
+    afar__channels_lock();
+    port->visitors += (unsigned)change;
+    afar__channels_let_go();
+}
+
 /* A process attaches.  One that has no session (any gRPC program) is led here over one by a relay. */
 static afar_code
 serve(void *self, afar_call *call)
@@ -443,11 +492,14 @@ serve(void *self, afar_call *call)
     visitor->channel = port->channel;
     ref(port->channel);
     visitor->port = port;
+    count_visitor(port, 1);
     code = afar__raw_serve(call, &raw_ops, &visitor->wire, &raw, &err);
-    if (!code)
+    if (!code) {
         admit(visitor, raw);
-    else
+    } else {
+        count_visitor(port, -1);
         atomic_store(&visitor->refs, 1); /* there is no stream */
+    }
     unref_visitor(&visitor->wire);
     if (code == AFAR_UNIMPLEMENTED)
         code = afar__relay_pass(port->object, call);
@@ -474,6 +526,7 @@ finalize(void *self)
 {
     struct port *port = self;
     afar__channel *channel = port->channel;
+    afar__loan loan = port->loan;
 
     afar__channels_lock();
     if (channel->ports[port->direction] == port)
@@ -483,6 +536,8 @@ finalize(void *self)
     afar__channels_unlock();
     afar__channel_unref(channel);
     free(port);
+    if (loan.released)
+        loan.released(loan.arg);
 }
 
 static afar_object *
@@ -493,9 +548,10 @@ known_object_locked(afar__channel *channel, afar__direction direction)
     return port && afar__object_try_share(port->object) ? port->object : NULL;
 }
 
+/* One that counts. */
 static afar_code
-make_object(afar__channel *channel, afar__direction direction, afar_object **ret_object,
-            afar_error *err)
+make_port(afar__channel *channel, afar__direction direction, struct port **ret_port,
+          afar_error *err)
 {
     const afar_channel_type *type = channel->type;
     struct port *port = calloc(1, sizeof *port);
@@ -516,8 +572,23 @@ make_object(afar__channel *channel, afar__direction direction, afar_object **ret
     afar__host_when_lost(port->object, lost);
     afar__channels_lock();
     afar__channel_enter_locked(channel, direction);
+    afar__channels_let_go();
+    *ret_port = port;
+    return AFAR_OK;
+}
+
+static afar_code
+make_object(afar__channel *channel, afar__direction direction, afar_object **ret_object,
+            afar_error *err)
+{
+    struct port *port = NULL;
+    afar_code code = make_port(channel, direction, &port, err);
+
+    if (code)
+        return code;
+    afar__channels_lock();
     channel->ports[direction] = port;
-    afar__channels_unlock();
+    afar__channels_let_go();
     *ret_object = port->object;
     return AFAR_OK;
 }
@@ -535,6 +606,30 @@ afar__channel_object(afar__channel *channel, afar__direction direction, afar_obj
         return make_object(channel, direction, ret_object, err);
     *ret_object = object;
     return AFAR_OK;
+}
+
+afar_code
+afar__channel_lend(afar__channel *channel, afar__direction direction, const afar__loan *loan,
+                   afar_object **ret_object, afar_error *err)
+{
+    struct port *port = NULL;
+    afar_code code = make_port(channel, direction, &port, err);
+
+    if (code)
+        return code;
+    port->loan = *loan;
+    port->left.run = run_left;
+    *ret_object = port->object;
+    return AFAR_OK;
+}
+
+void
+afar__channel_lose(afar_object *object)
+{
+    struct port *port = afar__host_self(object, serve);
+
+    if (port)
+        lost(port);
 }
 
 afar__channel *

@@ -9,6 +9,7 @@
 #include "runtime/call.h"
 #include "runtime/channel/live.h"
 #include "runtime/clock.h"
+#include "runtime/far/route.h"
 #include "runtime/host.h"
 #include "runtime/object.h"
 
@@ -33,6 +34,13 @@ no_memory(const afar_channel_type *type, afar_error *err)
 {
     return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for an end of a channel of %s",
                      type->message->name);
+}
+
+afar__end *
+afar__end_ref(afar__end *end)
+{
+    atomic_fetch_add_explicit(&end->refs, 1, memory_order_relaxed);
+    return end;
 }
 
 void
@@ -126,19 +134,33 @@ finish_locked(afar__end *end, afar__channel **ret_channel)
         afar__end_detach_locked(end);
 }
 
-static void
-let_go(afar__end *end)
+/* Of one elsewhere: it would count, though this end does not any more.  What the user has seen lasts as long as the
+ * end. */
+afar_object *
+afar__end_take_object_locked(afar__end *end)
+{
+    afar_object *object = end->object;
+
+    if (!end->closed || end->streaming || end->shown)
+        return NULL;
+    end->object = NULL;
+    return object;
+}
+
+void
+afar__end_let_go(afar__end *end)
 {
     afar__channel *channel = NULL;
-    bool already;
+    afar_object *object;
 
     afar__channels_lock();
-    already = end->closed;
-    if (!already)
+    if (!end->closed)
         finish_locked(end, &channel);
+    object = afar__end_take_object_locked(end);
     afar__channels_unlock();
     if (channel)
         afar__channel_leave(channel, end->direction);
+    afar_object_close(object);
 }
 
 static void
@@ -146,7 +168,7 @@ close_end(afar__end *end)
 {
     if (!end || afar__engine_forked())
         return;
-    let_go(end);
+    afar__end_let_go(end);
     afar__end_unref(end);
 }
 
@@ -416,7 +438,7 @@ afar__end_finish(afar__end *end, int64_t deadline)
 {
     bool refused, waited = true;
 
-    let_go(end);
+    afar__end_let_go(end);
     afar__channels_lock();
     while (end->attached && waited)
         waited = wait_for_posts_locked(end, deadline, &refused);
@@ -467,8 +489,9 @@ object_of(afar__end *end)
 
     afar__channels_lock();
     object = end->object;
+    end->shown = true;
     afar__channels_let_go();
-    if (object || afar__channel_object(end->channel, end->direction, &made, NULL))
+    if (object || !end->channel || afar__channel_object(end->channel, end->direction, &made, NULL))
         return object;
     afar__channels_lock();
     if (!end->object) {
@@ -491,6 +514,14 @@ afar_object *
 afar_receiver_object(afar_receiver *receiver)
 {
     return object_of(afar__end_of_receiver(receiver));
+}
+
+/* So that its home knows how many have what this process was given. */
+static void
+attach_if_inherited(afar__end *end)
+{
+    if (!end->channel && afar__route_is_inherited(end->object))
+        afar__end_attach(end);
 }
 
 static afar_code
@@ -527,6 +558,7 @@ end_on(afar_object *object, const afar_channel_type *type, afar__direction direc
         free(end);
         return no_memory(type, err);
     }
+    attach_if_inherited(end);
     *ret_end = end;
     return AFAR_OK;
 }
@@ -569,6 +601,34 @@ share_here(afar__end *made, const afar__end *end)
     return open;
 }
 
+/* NULL: it has finished. */
+static afar_object *
+object_to_share(afar__end *end)
+{
+    afar_object *object = NULL;
+
+    afar__channels_lock();
+    if (!end->closed)
+        object = afar_object_share(end->object);
+    afar__channels_let_go();
+    return object;
+}
+
+static afar_code
+share_elsewhere(afar__end *end, afar__end *made, afar_error *err)
+{
+    afar_object *object = object_to_share(end);
+    afar_code code = object ? make_proxy(made, object) : AFAR_OK;
+
+    afar_object_close(object);
+    if (!object)
+        return has_finished(end, err);
+    if (code)
+        return no_memory(end->type, err);
+    attach_if_inherited(made);
+    return AFAR_OK;
+}
+
 static afar_code
 share(afar__end *end, afar__end **ret_end, afar_error *err)
 {
@@ -577,16 +637,55 @@ share(afar__end *end, afar__end **ret_end, afar_error *err)
 
     if (!made)
         return no_memory(end->type, err);
-    if (end->channel ? !share_here(made, end) : end->closed)
+    if (end->channel && !share_here(made, end))
         code = has_finished(end, err);
-    else if (!end->channel && make_proxy(made, end->object))
-        code = no_memory(end->type, err);
-    if (code) {
+    else if (!end->channel)
+        code = share_elsewhere(end, made, err);
+    if (code)
         free(made);
+    else
+        *ret_end = made;
+    return code;
+}
+
+/* ---- given to another process ---- */
+
+static afar_code
+lend_here(afar__end *end, const afar__loan *loan, afar__end **ret_handle, afar_object **ret_object,
+          afar_error *err)
+{
+    afar__end *handle = new_end(end->type, end->direction);
+    afar_code code = handle
+                         ? afar__channel_lend(end->channel, end->direction, loan, ret_object, err)
+                         : no_memory(end->type, err);
+
+    if (code) {
+        free(handle);
         return code;
     }
-    *ret_end = made;
+    handle->channel = afar__channel_ref(end->channel);
+    handle->finished = handle->closed = true;
+    *ret_handle = handle;
     return AFAR_OK;
+}
+
+afar_code
+afar__end_lend(afar__end *end, const afar__loan *loan, afar__end **ret_handle,
+               afar_object **ret_object, afar_error *err)
+{
+    afar_code code;
+
+    if (end->closed)
+        return has_finished(end, err);
+    if (end->channel)
+        return lend_here(end, loan, ret_handle, ret_object, err);
+    code = share(end, ret_handle, err);
+    if (code)
+        return code;
+    code = afar__relay_lend((*ret_handle)->object, loan, ret_object, err);
+    if (code)
+        close_end(*ret_handle);
+    return code;
 }
 
 afar_code

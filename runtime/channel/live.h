@@ -29,6 +29,7 @@
 #include "runtime/engine.h"
 #include "runtime/far/packed.h"
 #include "runtime/far/raw.h"
+#include "runtime/far/relay.h"
 
 #define AFAR__LINE 64 /* of memory, as processors exchange it */
 
@@ -191,6 +192,8 @@ void
 afar__channel_enter_locked(afar__channel *channel, afar__direction direction);
 void
 afar__channel_leave(afar__channel *channel, afar__direction direction);
+afar__channel *
+afar__channel_ref(afar__channel *channel);
 void
 afar__channel_unref(afar__channel *channel);
 
@@ -212,6 +215,16 @@ AFAR_MUST_USE afar_code
 afar__channel_object(afar__channel *channel, afar__direction direction, afar_object **ret_object,
                      afar_error *err);
 
+/* An object that is an end by itself, with the only reference: those who attach through it have that end
+ * together. */
+AFAR_MUST_USE afar_code
+afar__channel_lend(afar__channel *channel, afar__direction direction, const afar__loan *loan,
+                   afar_object **ret_object, afar_error *err);
+
+/* Who has it was lost, though nothing of it here tells; for an object that is no such end it does nothing. */
+void
+afar__channel_lose(afar_object *object);
+
 /* The channel whose end that object is, if it is one of this process; with one end more. */
 afar__channel *
 afar__channel_of(afar_object *object, afar__direction *ret_direction);
@@ -226,7 +239,8 @@ struct afar__end {
     const afar_channel_type *type;
     afar__channel *channel; /* here; or NULL */
     afar__proxy *proxy;     /* of a home elsewhere */
-    afar_object *object;    /* that; or for a channel here, once it was asked for */
+    afar_object
+        *object; /* that, until it is closed; or for a channel here, once it was asked for */
 
     /* guarded by the lock of the channels */
     afar__wire wire;
@@ -234,6 +248,7 @@ struct afar__end {
     bool streaming; /* a stream is, or was and has not been released */
     bool postponed; /* attached, and that stream is still the one before */
     bool welcomed;
+    bool shown;            /* the user has asked for `object` */
     atomic_bool finished;  /* nothing more is sent; these two are read without the lock, too */
     atomic_bool closed;    /* the user has let go */
     afar__waiters waiters; /* for room, and for posts to be taken */
@@ -265,10 +280,26 @@ afar__end_bind(afar__end *end);
 void
 afar__end_detach_locked(afar__end *end);
 
+/* The object that a closed end does not need any more, to be closed without the lock; or NULL. */
+afar_object *
+afar__end_take_object_locked(afar__end *end);
+
 /* The user has let go, and waits until the home knows that. */
 void
 afar__end_finish(afar__end *end, int64_t deadline);
 
+/* Of an end that another process is given: an object that is lent to it, and a handle, which poisons the channel and
+ * counts as no end.  For a home elsewhere the handle counts until it is let go of: then it poisons no more. */
+AFAR_MUST_USE afar_code
+afar__end_lend(afar__end *end, const afar__loan *loan, afar__end **ret_handle,
+               afar_object **ret_object, afar_error *err);
+
+/* As closing it, but it can be asked for things, which it refuses. */
+void
+afar__end_let_go(afar__end *end);
+
+afar__end *
+afar__end_ref(afar__end *end);
 void
 afar__end_unref(afar__end *end);
 

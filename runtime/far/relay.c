@@ -5,10 +5,13 @@
  * the call that it serves: deadline, cancellation, descent and metadata go along.
  *
  * A stream has two threads, one for each direction.  The end comes from the far side; who still
- * waits for the caller then hears that the call is over.  Each has a reference to the call. */
+ * waits for the caller then hears that the call is over.  Each has a reference to the call.
+ *
+ * One that is lent counts its streams from when they are served until they have ended. */
 
 #include "runtime/far/relay.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +23,11 @@
 
 struct relay {
     afar_object *far;
+    afar__loan loan;      /* of nulls: it is not lent */
+    pthread_mutex_t lock; /* guards what follows */
+    unsigned streams;
+    bool lost; /* one of them was */
+    bool left; /* that was told */
 };
 
 /* ---- answers ---- */
@@ -137,7 +145,9 @@ serve_unary(struct relay *relay, afar_call *call)
 /* ---- streams ---- */
 
 struct passage {
-    atomic_uint refs; /* one for each direction */
+    atomic_uint refs;     /* one for each direction */
+    struct relay *relay;  /* that is lent, as long as the call; or NULL */
+    atomic_bool finished; /* the caller has */
     afar_call *call;
     afar_stream *stream;
     afar__task up, down;
@@ -153,6 +163,29 @@ leave(struct passage *passage)
     free(passage);
 }
 
+static void
+begin_stream(struct relay *relay)
+{
+    pthread_mutex_lock(&relay->lock);
+    relay->streams++;
+    pthread_mutex_unlock(&relay->lock);
+}
+
+static void
+end_stream(struct relay *relay, bool well)
+{
+    bool left;
+
+    pthread_mutex_lock(&relay->lock);
+    relay->streams--;
+    relay->lost |= !well;
+    left = relay->streams == 0 && !relay->lost && !relay->left;
+    relay->left |= left;
+    pthread_mutex_unlock(&relay->lock);
+    if (left)
+        relay->loan.left(relay->loan.arg);
+}
+
 /* From the caller to the far side, until either has enough. */
 static void
 run_up(afar__task *task)
@@ -166,8 +199,10 @@ run_up(afar__task *task)
         if (!code)
             code = afar_stream_send(passage->stream, message, AFAR_FOREVER, NULL);
     }
-    if (code == AFAR_ENDED)
+    if (code == AFAR_ENDED) {
+        atomic_store(&passage->finished, true);
         (void)!afar_stream_finish(passage->stream, NULL);
+    }
     leave(passage);
 }
 
@@ -220,6 +255,8 @@ run_down(afar__task *task)
         code = pass_error(call, &err);
     copy_metadata(call, afar_stream_trailing_metadata(passage->stream), true);
     afar_error_clear(&err);
+    if (passage->relay)
+        end_stream(passage->relay, !code && atomic_load(&passage->finished));
     afar_call_finish(call, code);
     leave(passage);
 }
@@ -251,6 +288,10 @@ serve_stream(struct relay *relay, afar_call *call)
     }
     atomic_init(&passage->refs, up ? 2 : 1);
     passage->call = call;
+    if (relay->loan.left) {
+        passage->relay = relay;
+        begin_stream(relay);
+    }
     afar__call_ref(call);
     passage->up.run = run_up;
     passage->down.run = run_down;
@@ -274,7 +315,7 @@ serve(void *self, afar_call *call)
 afar_code
 afar__relay_pass(afar_object *far, afar_call *call)
 {
-    struct relay relay = { far };
+    struct relay relay = { .far = far };
 
     return serve(&relay, call);
 }
@@ -283,25 +324,44 @@ static void
 finalize(void *self)
 {
     struct relay *relay = self;
+    afar__loan loan = relay->loan;
 
     afar_object_close(relay->far);
+    pthread_mutex_destroy(&relay->lock);
     free(relay);
+    if (loan.released)
+        loan.released(loan.arg);
 }
 
-afar_code
-afar__relay_new(afar_object *far, afar_object **ret_relay, afar_error *err)
+static afar_code
+new_relay(afar_object *far, const afar__loan *loan, afar_object **ret_relay, afar_error *err)
 {
-    struct relay *relay = malloc(sizeof *relay);
+    struct relay *relay = calloc(1, sizeof *relay);
     afar_code code;
 
     if (!relay)
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory to pass on a reference to a %s",
                          afar_object_interface(far)->name);
     relay->far = afar_object_share(far);
+    pthread_mutex_init(&relay->lock, NULL);
     code = afar__host_new(afar_object_interface(far), serve, relay, finalize, ret_relay, err);
     if (code)
         finalize(relay);
+    else if (loan)
+        relay->loan = *loan;
     return code;
+}
+
+afar_code
+afar__relay_new(afar_object *far, afar_object **ret_relay, afar_error *err)
+{
+    return new_relay(far, NULL, ret_relay, err);
+}
+
+afar_code
+afar__relay_lend(afar_object *far, const afar__loan *loan, afar_object **ret_relay, afar_error *err)
+{
+    return new_relay(far, loan, ret_relay, err);
 }
 
 afar_object *

@@ -22,6 +22,7 @@ struct afar__route {
     afar__goal *goal;
     afar__neighbour *neighbour; /* keeps the link of a third process; NULL: others do */
     afar__where where;
+    bool inherited;
 };
 
 static afar__route *
@@ -154,6 +155,23 @@ afar__route_where(afar_object *object)
     const afar__route *route = route_of(object);
 
     return route && route->where.address ? &route->where : NULL;
+}
+
+void
+afar__route_inherit(afar_object *object)
+{
+    afar__route *route = route_of(object);
+
+    if (route)
+        route->inherited = true;
+}
+
+bool
+afar__route_is_inherited(afar_object *object)
+{
+    const afar__route *route = route_of(object);
+
+    return route && route->inherited;
 }
 
 /* ---- making ---- */

@@ -47,6 +47,14 @@ afar__route_name(const afar__route *route);
 void
 afar__route_note(afar__route *route, uint64_t place, const afar_error *why);
 
+/* It was opened as what the process that started this one gave it; before others use it.  An object of
+ * another kind is left as it is, and was not. */
+void
+afar__route_inherit(afar_object *object);
+
+bool
+afar__route_is_inherited(afar_object *object);
+
 /* Where a third process can open it; NULL if it is no route, or leads into this process only. */
 const afar__where *
 afar__route_where(afar_object *object);

@@ -39,8 +39,8 @@
  * finishes its senders before it closes its client: an end that goes with its client is lost.
  *
  * A child gets what it was given from the server, under names that nobody can guess; they are in its environment,
- * as AFAR_END_JOBS for "jobs", and hold until it has ended.  What was given counts as in use until then:
- * a sender that a child has closed finishes when the child ends.
+ * as AFAR_END_JOBS for "jobs".  An end counts as in use, opened or not, until the child has finished all that it
+ * opened of it, or has ended; then the name holds no more.
  *
  * A child that exits with 0 has come to an ordinary end.  Otherwise it has failed, with LOST: "worker (process
  * 4711) was killed by signal 9", "worker (process 4711) exited with 3". */
