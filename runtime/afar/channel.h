@@ -21,13 +21,17 @@
  *     AFAR_LOST               the same: the last of the other side did not finish, its process or the
  *                             way to it was lost; or the home was
  *     AFAR_UNKNOWN            a send only: the link broke at the moment when the message was handed
- *                             over; one receiver may have it, or none
+ *                             over, or did not take it; one receiver may have it, or none
  *     any other code          not sent, nothing received: the home cannot be reached, or refuses
- *                             (UNAVAILABLE, NOT_FOUND, INVALID_ARGUMENT for another type ...)
+ *                             (UNAVAILABLE, NOT_FOUND, INVALID_ARGUMENT for another type ...).  Or
+ *                             that message cannot be sent: a reference in it is of the wrong type
+ *                             (INVALID_ARGUMENT), or the other side takes none so large, or no more
+ *                             references (RESOURCE_EXHAUSTED); others can
  *
  * So:  (a) OK is never false.  (b) A message is received at most once.  (c) Anything else but
  * UNKNOWN says that it was not received.  (d) A select does one of its cases, whatever fails.
- * UNKNOWN never comes without a loss, and never between threads of one process.  When a home dies, what is
+ * UNKNOWN never comes without a loss, or a message that is too much for its receiver's session, and never
+ * between threads of one process.  When a home dies, what is
  * in its buffer is lost: those sends had said OK, and all users of the channel get LOST.
  *
  * For messages that are marked in the .proto file with
@@ -100,13 +104,13 @@ afar_sender_post(afar_sender *sender, const ProtobufCMessage *message, afar_dead
                  afar_error *err);
 
 /* Waits until all that was posted by this end is taken.  Otherwise the code says what happened to
- * the rest, once: ENDED, POISONED: it was not taken; UNKNOWN: the home was lost, some of it may have been.  The error's
- * text has the number of messages. */
+ * the rest, once: ENDED, POISONED: it was not taken; UNKNOWN: the home was lost, some of it may have been; another
+ * code: so many could not be sent, and the others were.  The error's text has the number of messages. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_sender_flush(afar_sender *sender, afar_deadline deadline, afar_error *err);
 
 /* Waits for a message, which is the caller's (afar_message_free).  INVALID_ARGUMENT if it could not
- * be read: then it is lost. */
+ * be read, or was buffered and too much for this session: then it is lost. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_receiver_receive(afar_receiver *receiver, afar_deadline deadline,
                       ProtobufCMessage **ret_message, afar_error *err);

@@ -78,11 +78,11 @@ act_withdraw(afar__seat *seat, const afar__step *step, afar_error *err)
     if (!entry)
         return AFAR_OK;
     bid = (afar__bid *)((char *)entry - offsetof(afar__bid, by_number));
+    bid->withdrawn = bid->offer.state == AFAR__OFFER_SENT || bid->offer.state == AFAR__OFFER_ASKED;
     if (bid->offer.state == AFAR__OFFER_SENT ||
         (bid->offer.state == AFAR__OFFER_HELD && bid->select != 0))
         return AFAR_OK;
     if (bid->offer.state == AFAR__OFFER_ASKED) {
-        bid->withdrawn = true;
         afar__offer_loosen(&bid->offer);
         return AFAR_OK;
     }

@@ -112,7 +112,17 @@ failed(afar__wire *wire, const afar_error *err)
 static void
 released(afar__wire *wire);
 
-static const afar__wire_ops wire_ops = { ref_end, unref_end, released, failed, NULL, NULL };
+/* It fails that one send; to the home it was an offer that was taken back. */
+static bool
+unsent_locked(afar__wire *wire, afar__step *step, const afar_error *err)
+{
+    afar__proxy_unsent(end_of(wire)->proxy, step, err->code, err->message);
+    return true;
+}
+
+static const afar__wire_ops wire_ops = {
+    ref_end, unref_end, released, unsent_locked, failed, NULL, NULL,
+};
 
 /* ---- what comes ---- */
 
@@ -138,13 +148,10 @@ read_some(const afar__end *end, afar__channel_reader *reader, afar__raw_item *it
             break;
         text = one->step.text != NULL;
         if (brings_message(one)) {
-            one->step.parcel =
-                afar__parcel_read(one->payload.data, one->payload.length, end->type, item);
-            if (!one->step.parcel) {
-                *ret_code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a %s",
-                                      end->type->message->name);
+            *ret_code = afar__parcel_read(one->payload.data, one->payload.length, end->type, item,
+                                          &one->step.parcel, err);
+            if (*ret_code)
                 break;
-            }
         }
         count++;
     }

@@ -112,6 +112,8 @@ typedef struct afar__board_ops {
     /* The message of a guard that sends is needed now.  NULL: it cannot be had, and the guard ends
      * the round with RESOURCE_EXHAUSTED. */
     afar__parcel *(*pack)(void *arg, afar__guard *guard);
+    /* There is no room for that message yet: it will be asked for again.  NULL: it is dropped. */
+    void (*unpack)(void *arg, afar__guard *guard, afar__parcel *parcel);
     size_t (*bytes)(void *arg, const afar__parcel *parcel);
     void (*drop)(void *arg, afar__parcel *parcel);
     /* Something about the posts of a proxy changed: there is room again, all are taken, or they
@@ -202,6 +204,12 @@ afar__seat_user(const afar__seat *seat);
 AFAR_MUST_USE afar_code
 afar__seat_act(afar__seat *seat, afar__step *step, afar_error *err);
 
+/* A MESSAGE for it could not be sent, and nothing of it was.  Its sender's send fails, and the receiver's offer
+ * goes on waiting.  True: it was from the buffer, and a message that cannot be read goes instead, for the
+ * sender was told OK.  The sender is told the code and the text, or, if it is elsewhere, Unknown. */
+bool
+afar__seat_unsent(afar__seat *seat, const afar__step *step, afar_code code, const char *text);
+
 /* The owner cannot send as fast as words come: none of its offers are paired until it can again. */
 void
 afar__seat_stall(afar__seat *seat, bool stalled);
@@ -245,6 +253,11 @@ afar__proxy_limits(afar__proxy *proxy, uint32_t offers, uint32_t window_bytes);
 AFAR_MUST_USE afar_code
 afar__proxy_word(afar__proxy *proxy, afar__step *step, afar_error *err);
 
+/* An OFFER or GRANT with a message could not be sent, and nothing of it was.  That send fails with the code and
+ * the text, and nothing else does; the step becomes what is said instead. */
+void
+afar__proxy_unsent(afar__proxy *proxy, afar__step *step, afar_code code, const char *text);
+
 /* The call broke: with LOST those in doubt get UNKNOWN.  Any other code says that the home never took part,
  * as it could not be reached or refused: nothing has happened.  Guards get the code and the text.  If it ended
  * by ENDED, nothing changes. */
@@ -261,10 +274,12 @@ afar__proxy_poison(afar__proxy *proxy, const char *reason);
 bool
 afar__proxy_post(afar__proxy *proxy, afar__parcel *parcel);
 
-/* Those that were not taken yet; how many were surely not taken (the channel ended), and how many may have
- * been (it was lost), since it was made. */
+/* Those that were not taken yet; how many were surely not taken (the channel ended), may have been (it was
+ * lost), and could not be sent, since it was made; why the last of these could not. */
 typedef struct afar__posts {
-    uint64_t open, refused, unknown;
+    uint64_t open, refused, unknown, unsent;
+    afar_code code;
+    const char *text; /* lives until the next change of the board */
 } afar__posts;
 
 afar__posts
@@ -330,7 +345,8 @@ struct afar__select {
     afar__guard *happened;
     const char *text;     /* of a failure; lives until the next change of the board */
     afar__parcel *parcel; /* what was received: the reader's */
-    afar_code code;       /* OK, ENDED, LOST, POISONED, UNKNOWN, RESOURCE_EXHAUSTED */
+    afar_code
+        code; /* OK, ENDED, LOST, POISONED, UNKNOWN, RESOURCE_EXHAUSTED, or that of `unsent` */
 
     /* private */
     uint8_t state;

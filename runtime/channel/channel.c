@@ -246,8 +246,18 @@ rest_locked(afar__wire *wire)
     afar__wire_finish_locked(wire);
 }
 
-static const afar__wire_ops wire_ops = { ref_visitor, unref_visitor, unref_visitor,
-                                         failed,      stall_locked,  rest_locked };
+/* A message that cannot go to this receiver. */
+static bool
+unsent_locked(afar__wire *wire, afar__step *step, const afar_error *err)
+{
+    const struct visitor *visitor = visitor_of(wire);
+
+    return visitor->seat && afar__seat_unsent(visitor->seat, step, err->code, err->message);
+}
+
+static const afar__wire_ops wire_ops = {
+    ref_visitor, unref_visitor, unref_visitor, unsent_locked, failed, stall_locked, rest_locked,
+};
 
 static afar_code
 greet_locked(struct visitor *visitor, const afar__channel_hello *hello, afar_error *err)
@@ -321,13 +331,10 @@ read_some(struct visitor *visitor, afar__channel_reader *reader, afar__raw_item 
             break;
         text = one->kind == AFAR__CHANNEL_HELLO || one->step.text;
         if (brings_message(visitor, one)) {
-            one->step.parcel =
-                afar__parcel_read(one->payload.data, one->payload.length, type, item);
-            if (!one->step.parcel) {
-                *ret_code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a %s",
-                                      type->message->name);
+            *ret_code = afar__parcel_read(one->payload.data, one->payload.length, type, item,
+                                          &one->step.parcel, err);
+            if (*ret_code)
                 break;
-            }
         }
         count++;
     }

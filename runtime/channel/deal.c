@@ -398,19 +398,57 @@ afar__deal_arrived(afar__offer *receives)
         taken(sends);
 }
 
+static void
+tell_sender(afar__offer *sends, afar_code code, const char *text)
+{
+    if (sends->guard) {
+        afar__offer_leave(sends);
+        afar__select_done(sends->guard->select, sends->guard, code, text);
+    } else {
+        afar__seat_say(sends->seat, AFAR__STEP_UNKNOWN, afar__bid_of(sends)->by_number.number);
+        afar__bid_free(afar__bid_of(sends));
+    }
+}
+
 void
 afar__deal_unknown(afar__offer *receives)
 {
     afar__offer *sends = close_deal(receives);
 
-    if (!sends)
-        return;
-    if (sends->guard) {
-        afar__offer_leave(sends);
-        afar__select_done(sends->guard->select, sends->guard, AFAR_UNKNOWN,
-                          "the receiver was lost when the message had been sent to it");
+    if (sends)
+        tell_sender(sends, AFAR_UNKNOWN,
+                    "the receiver was lost when the message had been sent to it");
+}
+
+/* As if it had only been claimed. */
+static void
+take_back(afar__bid *bid)
+{
+    afar__seat *seat = bid->offer.seat;
+
+    if (bid->select != 0)
+        afar__seat_say(seat, AFAR__STEP_RELEASE, bid->by_claim.number);
+    afar__offer_leave(&bid->offer);
+    afar__offer_enter(&bid->offer, AFAR__OFFER_LOOSE);
+    seat->busy--;
+    afar__seat_rest(seat);
+}
+
+void
+afar__deal_unsent(afar__offer *receives, afar_code code, const char *text)
+{
+    afar__bid *bid = afar__bid_of(receives);
+    afar__offer *sends = receives->pair;
+
+    receives->pair = NULL;
+    if (sends)
+        sends->pair = NULL;
+    if (bid->withdrawn) {
+        afar__seat_say(receives->seat, AFAR__STEP_WITHDRAWN, bid->by_number.number);
+        afar__bid_free(bid);
     } else {
-        afar__seat_say(sends->seat, AFAR__STEP_UNKNOWN, afar__bid_of(sends)->by_number.number);
-        afar__bid_free(afar__bid_of(sends));
+        take_back(bid);
     }
+    if (sends)
+        tell_sender(sends, code, text);
 }

@@ -217,6 +217,12 @@ take_parcel(afar__guard *guard)
     return parcel;
 }
 
+static void
+put_back(afar__guard *guard, afar__parcel *parcel)
+{
+    guard->user = parcel;
+}
+
 /* `parcel`: to be sent; it is used up then. */
 static bool
 at_once_locked(const afar__end *end, afar__parcel *parcel, afar__happened *ret_happened)
@@ -234,8 +240,9 @@ select_one_unlock(const afar__end *end, afar__parcel *parcel, int64_t deadline,
                   afar__happened *ret_happened, afar_error *err)
 {
     _Alignas(AFAR__LINE) afar__guard guard = { .user = parcel };
-    _Alignas(AFAR__LINE)
-        afar__rest rest = { .only = end->channel, .elsewhere = true, .pack = take_parcel };
+    _Alignas(AFAR__LINE) afar__rest rest = {
+        .only = end->channel, .elsewhere = true, .pack = take_parcel, .unpack = put_back
+    };
     afar_code code;
 
     afar__end_guard(end, &guard);
@@ -405,6 +412,10 @@ tell_locked(afar__end *end, afar_error *err)
     if (posts.unknown > told.unknown)
         return afar_fail(err, AFAR_UNKNOWN, "%llu messages may have been taken or not: %s",
                          (unsigned long long)(posts.unknown - told.unknown), text ? text : "");
+    if (posts.unsent > told.unsent)
+        return afar_fail(err, posts.code, "%llu messages could not be sent: %s",
+                         (unsigned long long)(posts.unsent - told.unsent),
+                         posts.text ? posts.text : "");
     if (posts.refused > told.refused)
         return afar_fail(err, state ? state : AFAR_LOST, "%llu messages were not taken: %s",
                          (unsigned long long)(posts.refused - told.refused), text ? text : "");

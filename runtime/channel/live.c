@@ -69,6 +69,18 @@ pack(void *arg, afar__guard *guard)
     return rest->pack(guard);
 }
 
+static void
+unpack(void *arg, afar__guard *guard, afar__parcel *parcel)
+{
+    afar__rest *rest = guard->select->user;
+
+    (void)arg;
+    if (rest->unpack)
+        rest->unpack(guard, parcel);
+    else
+        afar__parcel_drop_locked(parcel);
+}
+
 static size_t
 bytes(void *arg, const afar__parcel *parcel)
 {
@@ -98,7 +110,7 @@ run_later(afar__task *task);
 static void
 begin(void)
 {
-    static const afar__board_ops ops = { act, word, done, pack, bytes, drop, posted };
+    static const afar__board_ops ops = { act, word, done, pack, unpack, bytes, drop, posted };
     uint8_t process[16];
 
     channels.later.run = run_later;

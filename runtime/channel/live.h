@@ -56,13 +56,13 @@ afar__channels_board(void);
 
 /* ---- messages (parcel.c) ---- */
 
-/* Bytes, or for a type that has references the message itself, which keeps them. */
+/* The bytes, and beside them the references in it. */
 struct afar__parcel {
-    size_t length;             /* of the bytes */
-    ProtobufCMessage *message; /* instead; or NULL */
-    afar__parcel *next;        /* of those that are to be freed */
-    afar_code bad;             /* it came and could not be read */
-    bool foreign;              /* the bytes came from another process */
+    size_t length;
+    afar__parcel *next;   /* of those that are to be freed */
+    afar__ref_list *refs; /* what the numbers in it stand for, in their order; or NULL */
+    afar__raw_kept *kept; /* the same, as it came; or NULL */
+    bool foreign;         /* it came from another process */
     uint8_t data[];
 };
 
@@ -70,15 +70,19 @@ AFAR_MUST_USE afar_code
 afar__parcel_pack(const ProtobufCMessage *message, const afar_channel_type *type,
                   afar__parcel **ret_parcel, afar_error *err);
 
-/* What came in an item.  NULL when memory is out. */
-afar__parcel *
+/* What came in an item; it is not looked at. */
+AFAR_MUST_USE afar_code
 afar__parcel_read(const uint8_t *data, size_t length, const afar_channel_type *type,
-                  afar__raw_item *item);
+                  afar__raw_item *item, afar__parcel **ret_parcel, afar_error *err);
 
 /* Takes the parcel in any case. */
 AFAR_MUST_USE afar_code
 afar__parcel_open(afar__parcel *parcel, const afar_channel_type *type,
                   ProtobufCMessage **ret_message, afar_error *err);
+
+/* Not under the lock.  One that came and is to be sent on gets references of its own; NULL if that fails. */
+AFAR_MUST_USE afar_code
+afar__parcel_renumber(afar__parcel **parcel, const afar_channel_type *type, afar_error *err);
 
 /* Not under the lock: it may close references. */
 void
@@ -103,6 +107,9 @@ typedef struct afar__wire_ops {
     void (*unref)(afar__wire *wire);
     /* The stream that was shut is gone: lets go of the reference that its callbacks had. */
     void (*released)(afar__wire *wire);
+    /* A step with a message could not be sent, and nothing of it was.  True: it is now what is said
+     * instead; a MESSAGE is one that cannot be read. */
+    bool (*unsent_locked)(afar__wire *wire, afar__step *step, const afar_error *err);
     /* It could not be written, for want of memory or since the stream is over.  Without the lock. */
     void (*failed)(afar__wire *wire, const afar_error *err);
     /* More waits to be sent than should, or does not any more; or NULL. */
@@ -322,6 +329,8 @@ struct afar__rest {
     char *text;                /* this round: of what it failed with, if that was kept */
     /* The message of a guard is needed, under the lock; NULL: it cannot be had. */
     afar__parcel *(*pack)(afar__guard *guard);
+    /* It is not needed yet; NULL: then it is packed anew. */
+    void (*unpack)(afar__guard *guard, afar__parcel *parcel);
     afar__waiters waiters;
     afar__waiter waiter;
 };

@@ -83,7 +83,7 @@ typedef struct afar__bid {
     size_t bytes; /* of the parcel */
     size_t cost;  /* what it takes of the window */
     bool tell, patient;
-    bool withdrawn; /* while it is claimed: that will be denied */
+    bool withdrawn; /* while it is claimed: that will be denied; or after its message was sent */
 } afar__bid;
 
 /* What a thread touches that hands a message to another comes first. */
@@ -115,7 +115,7 @@ struct afar__seat {
     uint8_t process[16];
     void *user;
     bool stalled;
-    bool ending; /* ENDED is to be said once `busy` is 0 */
+    bool ending;         /* ENDED is to be said once `busy` is 0 */
     bool over;
     uint64_t offers, claims; /* so far */
     size_t open;             /* offers */
@@ -162,6 +162,7 @@ struct afar__proxy {
     afar__numbers by_number, by_claim;
     afar__offers unsent; /* of guards that wait for room, or for the call */
     afar__posts posts;
+    char *unsent_text;
     bool refused_post; /* its owner waits for room */
     bool posts_went;   /* its owner is to be told */
     bool due;
@@ -351,6 +352,9 @@ afar__deal_arrived(afar__offer *receives);
 /* The receiver was lost before that. */
 void
 afar__deal_unknown(afar__offer *receives);
+/* The message was not sent after all. */
+void
+afar__deal_unsent(afar__offer *receives, afar_code code, const char *text);
 
 /* Its deal falls apart, and nothing stands for it any more. */
 void

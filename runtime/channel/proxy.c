@@ -28,6 +28,7 @@ afar__proxy_free(afar__proxy *proxy)
     afar__numbers_clear(&proxy->by_claim);
     free(proxy->text);
     free(proxy->poison);
+    free(proxy->unsent_text);
     free(proxy);
 }
 

@@ -67,13 +67,13 @@ relax(void)
 /* ---- told by the board ---- */
 
 /* The text of an end elsewhere is that of its last loss: another thread may attach it anew, in vain, before
- * this one reads it. */
+ * this one reads it.  That of a message that could not be sent is gone even sooner. */
 void
 afar__rest_keep_text_locked(afar__rest *rest)
 {
     afar__select *select = &rest->select;
 
-    if (select->text && select->happened && select->happened->proxy)
+    if (select->text && select->happened)
         select->text = rest->text = strdup(select->text);
 }
 

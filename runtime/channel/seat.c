@@ -134,6 +134,20 @@ afar__seat_stall(afar__seat *seat, bool stalled)
     afar__board_work(seat->home->board);
 }
 
+bool
+afar__seat_unsent(afar__seat *seat, const afar__step *step, afar_code code, const char *text)
+{
+    afar__numbered *entry = afar__numbers_find(&seat->by_number, step->number);
+
+    if (!step->ack)
+        return true;
+    if (entry)
+        afar__deal_unsent(&((afar__bid *)((char *)entry - offsetof(afar__bid, by_number)))->offer,
+                          code, text);
+    afar__board_work(seat->home->board);
+    return false;
+}
+
 size_t
 afar__seat_hush(afar__seat *seat)
 {

@@ -11,6 +11,7 @@
 
 #include "runtime/channel/live.h"
 #include "runtime/clock.h"
+#include "runtime/fail.h"
 #include "runtime/future.h"
 
 #define FEW 8 /* cases that take no memory */
@@ -34,6 +35,8 @@ struct afar_selector {
     size_t on; /* cases that are not off */
     bool futures;
     afar__end *stale; /* its loss was told: it is attached anew when it is next waited for */
+    afar_error
+        why; /* a message could not be packed, which ends the round; under the channels' lock */
 };
 
 /* ---- cases ---- */
@@ -90,10 +93,13 @@ check_case(const afar_case *one, size_t index, afar_error *err)
 static afar__parcel *
 pack(afar__guard *guard)
 {
+    afar_selector *selector = (afar_selector *)guard->select->user; /* its first member */
     const afar_case *one = guard->user;
     afar__parcel *parcel = NULL;
 
-    (void)!afar__parcel_pack(one->message, afar__end_of_sender(one->sender)->type, &parcel, NULL);
+    afar_error_clear(&selector->why);
+    (void)!afar__parcel_pack(one->message, afar__end_of_sender(one->sender)->type, &parcel,
+                             &selector->why);
     return parcel;
 }
 
@@ -184,6 +190,7 @@ set_up(afar_selector *selector, afar_case *cases, size_t count, unsigned flags, 
     selector->cases = cases;
     selector->count = count;
     selector->rest.pack = pack;
+    afar__error_init(&selector->why);
     if (count > 0 && !(flags & AFAR_BY_PRIORITY))
         selector->turn = turns++ % count;
     for (size_t i = 0; i < count && !code; i++)
@@ -210,6 +217,7 @@ take_down(afar_selector *selector)
         forget(&selector->watches[i]);
     free(selector->watches);
     afar__rest_close(&selector->rest);
+    afar_error_clear(&selector->why);
 }
 
 /* ---- a round ---- */
@@ -249,6 +257,10 @@ take_case(afar_selector *selector, const afar__happened *happened, size_t index,
 {
     afar_case *one = &selector->cases[index];
 
+    if (happened->code == AFAR_RESOURCE_EXHAUSTED && selector->why.code) {
+        afar_error_copy(err, &selector->why);
+        return selector->why.code;
+    }
     if (happened->code) {
         if (happened->guard->proxy)
             selector->stale = end_of(one);

@@ -3,7 +3,9 @@
  *
  * An exclusive offer holds its select: the home may have decided already. */
 
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/channel/parts.h"
 
@@ -122,6 +124,17 @@ end_exhausted(afar__guard *guard)
         afar__select_want(guard, true);
 }
 
+static void
+unpack(afar__guard *guard, afar__parcel *parcel)
+{
+    const afar__board *board = guard->proxy->board;
+
+    if (parcel && board->ops->unpack)
+        board->ops->unpack(board->arg, guard, parcel);
+    else if (parcel)
+        board->ops->drop(board->arg, parcel);
+}
+
 /* False if there is no room for it. */
 static bool
 send_offer(afar__guard *guard)
@@ -143,7 +156,7 @@ send_offer(afar__guard *guard)
         guard->cost = board->ops->bytes(board->arg, parcel) + AFAR__CHANNEL_OFFER_COST;
     }
     if (!afar__proxy_has_room(proxy, guard->cost)) {
-        board->ops->drop(board->arg, parcel);
+        unpack(guard, parcel);
         return false;
     }
     ticket = afar__ticket_new(proxy, guard, guard->cost);
@@ -265,4 +278,67 @@ afar__ticket_withdraw(afar__ticket *ticket)
         return;
     ticket->withdrawing = true;
     say(ticket->proxy, AFAR__STEP_WITHDRAW, ticket->by_number.number);
+}
+
+/* ---- what could not be sent ---- */
+
+/* Nobody waits for it any more. */
+static void
+leave_unsent(afar__ticket *ticket, afar_code code, const char *text)
+{
+    afar__proxy *proxy = ticket->proxy;
+    afar__guard *guard = ticket->guard;
+
+    ticket->exclusive = ticket->tell = false;
+    if (guard) {
+        ticket->guard = NULL;
+        guard->ticket = NULL;
+        proxy->unguarded++;
+        afar__guard_unsure(guard, false);
+        afar__select_done(guard->select, guard, code, text);
+    }
+    if (!ticket->post)
+        return;
+    ticket->post = false;
+    proxy->posts.unsent++;
+    proxy->posts.code = code;
+    free(proxy->unsent_text);
+    proxy->unsent_text = strdup(text);
+    proxy->posts.text = proxy->unsent_text;
+    if (--proxy->posts.open == 0)
+        proxy->posts_went = true;
+    afar__proxy_is_due(proxy);
+}
+
+/* An offer keeps its number: one that would have to be claimed goes instead, and is withdrawn. */
+static void
+offer_nothing(afar__proxy *proxy, afar__ticket *ticket, afar__step *step, afar_code code,
+              const char *text)
+{
+    step->select = ++proxy->board->selects;
+    step->tell = step->patient = false;
+    if (!ticket)
+        return;
+    leave_unsent(ticket, code, text);
+    afar__ticket_withdraw(ticket);
+}
+
+void
+afar__proxy_unsent(afar__proxy *proxy, afar__step *step, afar_code code, const char *text)
+{
+    bool grants = step->kind == AFAR__STEP_GRANT;
+    afar__numbered *entry =
+        afar__numbers_find(grants ? &proxy->by_claim : &proxy->by_number, step->number);
+    size_t place = grants ? offsetof(afar__ticket, by_claim) : offsetof(afar__ticket, by_number);
+    afar__ticket *ticket = entry ? (afar__ticket *)((char *)entry - place) : NULL;
+
+    step->bytes = 0;
+    if (grants) {
+        step->kind = AFAR__STEP_DENY;
+        if (ticket)
+            afar__ticket_happened(ticket, code, text, NULL);
+    } else {
+        offer_nothing(proxy, ticket, step, code, text);
+    }
+    afar__board_work(proxy->board);
 }

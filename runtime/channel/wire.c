@@ -4,7 +4,9 @@
  * without the lock; so their order is kept, and a stream is not closed under it.  While the connection
  * writes they go on gathering: it calls back when it has written.
  *
- * Messages with references go in segments of their own, since references are those of a whole item. */
+ * Messages with references go in segments of their own, since references are those of a whole item; large ones, too: they
+ * are copied when they go, without the lock.  One that cannot be sent then (the peer takes no more references, or no
+ * message as large) is only that one: something else is said instead. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +20,8 @@
 struct afar__segment {
     struct afar__segment *next;
     afar__channel_buffer buffer;
-    afar__packed packed; /* its references, if it has any */
-    bool has_refs;
+    bool alone; /* nothing but this, which is written when it goes */
+    afar__step step;
 };
 
 void
@@ -33,8 +35,8 @@ free_segment(struct afar__segment *segment)
 {
     if (!segment)
         return;
-    if (segment->has_refs)
-        afar__packed_clear(&segment->packed);
+    if (segment->alone)
+        afar__parcel_free(segment->step.parcel);
     afar__channel_buffer_free(&segment->buffer);
     free(segment);
 }
@@ -85,7 +87,7 @@ segment_locked(afar__wire *wire)
 {
     struct afar__segment *last = wire->last;
 
-    if (last && !last->has_refs && last->buffer.length < SEGMENT_BYTES)
+    if (last && !last->alone && last->buffer.length < SEGMENT_BYTES)
         return last;
     return add_segment_locked(wire);
 }
@@ -135,36 +137,39 @@ afar__wire_welcome_locked(afar__wire *wire, bool buffered)
     written_locked(wire, segment && afar__channel_add_welcome(&segment->buffer, &welcome));
 }
 
-/* A message with references: packed now, since what it refers to is numbered as it is packed. */
+/* The parcel goes over. */
 static bool
-write_message_locked(afar__wire *wire, afar__step *step)
+write_alone_locked(afar__wire *wire, afar__step *step)
 {
     struct afar__segment *segment = add_segment_locked(wire);
-    afar__channel_span payload;
 
     if (!segment)
         return false;
-    afar__packed_init(&segment->packed);
-    segment->has_refs = true;
-    if (afar__packed_fill(&segment->packed, step->parcel->message, wire->type->refs, NULL))
-        return false;
-    payload = (afar__channel_span){ segment->packed.data, segment->packed.length };
-    return afar__channel_add(&segment->buffer, step, payload);
+    segment->alone = true;
+    segment->step = *step;
+    step->parcel = NULL;
+    return true;
+}
+
+static bool
+is_large(const afar__parcel *parcel)
+{
+    return parcel->refs || parcel->kept || parcel->length >= SEGMENT_BYTES;
 }
 
 void
 afar__wire_step_locked(afar__wire *wire, afar__step *step)
 {
-    afar__parcel *parcel = step->parcel;
+    const afar__parcel *parcel = step->parcel;
     struct afar__segment *segment;
     bool well = true;
 
     if (wire->finished) {
-        afar__parcel_drop_locked(parcel);
+        afar__parcel_drop_locked(step->parcel);
         return;
     }
-    if (parcel && parcel->message) {
-        well = write_message_locked(wire, step);
+    if (parcel && is_large(parcel)) {
+        well = write_alone_locked(wire, step);
     } else {
         afar__channel_span payload = { NULL, 0 };
 
@@ -173,7 +178,7 @@ afar__wire_step_locked(afar__wire *wire, afar__step *step)
         segment = segment_locked(wire);
         well = segment && afar__channel_add(&segment->buffer, step, payload);
     }
-    afar__parcel_drop_locked(parcel);
+    afar__parcel_drop_locked(step->parcel);
     written_locked(wire, well);
 }
 
@@ -266,6 +271,56 @@ may_send_locked(afar__wire *wire)
     return idle && wire->raw == raw;
 }
 
+static afar_code
+write_now(const afar__wire *wire, struct afar__segment *segment, afar_error *err)
+{
+    static const uint8_t unreadable[] = { 0 };
+    afar__step *step = &segment->step;
+    afar__channel_span payload = { unreadable, step->kind == AFAR__STEP_MESSAGE };
+    afar_code code = AFAR_OK;
+
+    if (step->parcel)
+        code = afar__parcel_renumber(&step->parcel, wire->type, err);
+    if (code)
+        return code;
+    if (step->parcel)
+        payload = (afar__channel_span){ step->parcel->data, step->parcel->length };
+    if (!afar__channel_add(&segment->buffer, step, payload))
+        code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for what is to be sent");
+    return code;
+}
+
+static afar_code
+send_segment(const afar__wire *wire, afar__raw *raw, struct afar__segment *segment, afar_error *err)
+{
+    afar__ref_list *refs = NULL;
+    afar_code code = segment->alone ? write_now(wire, segment, err) : AFAR_OK;
+
+    if (code)
+        return code;
+    if (segment->alone && segment->step.parcel)
+        refs = segment->step.parcel->refs;
+    return afar__raw_send(raw, segment->buffer.data, segment->buffer.length, refs, err);
+}
+
+/* The message could not be sent: what its owner says instead, if anything.  Without the lock. */
+static afar_code
+send_instead(afar__wire *wire, afar__raw *raw, struct afar__segment *segment, afar_error *err)
+{
+    afar__parcel *parcel = segment->step.parcel;
+    bool says = false;
+
+    segment->step.parcel = NULL;
+    afar__channel_buffer_clear(&segment->buffer);
+    afar__channels_lock();
+    if (wire->raw == raw)
+        says = wire->ops->unsent_locked(wire, &segment->step, err);
+    afar__channels_let_go();
+    afar__parcel_free(parcel);
+    afar_error_clear(err);
+    return says ? send_segment(wire, raw, segment, err) : AFAR_OK;
+}
+
 /* Sends one segment, or the end.  The lock is let go meanwhile. */
 static void
 send_one_locked(afar__wire *wire)
@@ -281,15 +336,16 @@ send_one_locked(afar__wire *wire)
     if (!segment)
         afar__raw_finish(raw, NULL);
     else
-        code = afar__raw_send(raw, segment->buffer.data, segment->buffer.length,
-                              segment->has_refs ? &segment->packed.refs : NULL, &err);
+        code = send_segment(wire, raw, segment, &err);
+    if (code && code != AFAR_CANCELLED && segment->alone)
+        code = send_instead(wire, raw, segment, &err);
     /* One that is over says so itself, behind all that came before. */
     if (code && code != AFAR_CANCELLED)
         wire->ops->failed(wire, &err);
     afar_error_clear(&err);
-    if (segment && segment->has_refs) {
-        free_segment(segment);
-        segment = NULL;
+    if (segment && segment->alone) {
+        afar__parcel_free(segment->step.parcel);
+        segment->alone = false;
     }
     afar__channels_lock();
     if (segment)

@@ -321,6 +321,26 @@ take_from_twin(afar__connection *connection, const afar__session_reference *refe
     return AFAR_OK;
 }
 
+afar_code
+afar__refs_bring_home(afar__connection *connection, afar__session_reference *references,
+                      size_t count, afar_error *err)
+{
+    afar_code code = AFAR_OK;
+
+    for (size_t i = 0; i < count && !code && atomic_load(&connection->twin); i++) {
+        afar_object *object = NULL;
+
+        if (references[i].kind != AFAR__SESSION_THEIRS)
+            continue;
+        code = take_from_twin(connection, &references[i], &object, err);
+        if (code)
+            break;
+        references[i].kind = AFAR__SESSION_OURS;
+        references[i].object = object;
+    }
+    return code;
+}
+
 static afar_code
 make_object(struct receive *receive, const afar__session_reference *reference,
             const afar_interface *interface, afar_object **ret_object, afar_error *err)

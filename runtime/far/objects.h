@@ -28,16 +28,23 @@ afar__refs_where(afar_object *object);
 
 /* Gives the references in a received message their objects, which the arena closes at its
  * end, and gives back those that are not in it.  INVALID_ARGUMENT for one that was not sent, or is
- * of another interface than its field.  Without the lock, on the thread that pumps. */
+ * of another interface than its field.  Without the lock, on the thread that pumps; another
+ * one has brought home what came, and pumps then. */
 afar_code
 afar__refs_accept(afar__connection *connection, const afar_refs *plan, ProtobufCMessage *message,
                   const afar__session_event *event, afar__arena *arena, afar_error *err);
+
+/* What comes from the other end of a session in this process is ours from now on, with a reference each: so it
+ * outlives the session.  UNAVAILABLE if the session is over; what it was then stays. */
+AFAR_MUST_USE afar_code
+afar__refs_bring_home(afar__connection *connection, afar__session_reference *references,
+                      size_t count, afar_error *err);
 
 /* The peer has no reference to an object of ours any more: it released them, or the session ended. */
 void
 afar__refs_released(afar__connection *connection, const afar__session_event *event);
 
-/* Gives all back: nobody reads the message. */
+/* Gives all back: nobody reads the message.  Without the lock, as afar__refs_accept. */
 void
 afar__refs_refuse(afar__connection *connection, const afar__session_event *event);
 

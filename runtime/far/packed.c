@@ -88,6 +88,19 @@ forget_number(void *arg, Afar__Ref *ref, const afar_interface *interface, afar_e
     return AFAR_OK;
 }
 
+afar_code
+afar__refs_number(const ProtobufCMessage *message, const afar_refs *plan, afar__ref_list *list,
+                  afar_error *err)
+{
+    return afar__refs_each(plan, message, number, list, err);
+}
+
+void
+afar__refs_forget_numbers(const ProtobufCMessage *message, const afar_refs *plan)
+{
+    (void)!afar__refs_each(plan, message, forget_number, NULL, NULL);
+}
+
 void
 afar__packed_init(afar__packed *packed)
 {
@@ -100,7 +113,7 @@ afar_code
 afar__packed_fill(afar__packed *packed, const ProtobufCMessage *message, const afar_refs *plan,
                   afar_error *err)
 {
-    afar_code code = plan ? afar__refs_each(plan, message, number, &packed->refs, err) : AFAR_OK;
+    afar_code code = afar__refs_number(message, plan, &packed->refs, err);
     size_t length = code ? 0 : protobuf_c_message_get_packed_size(message);
     uint8_t *data = length > sizeof packed->few ? malloc(length) : packed->few;
 
@@ -110,8 +123,7 @@ afar__packed_fill(afar__packed *packed, const ProtobufCMessage *message, const a
     }
     if (!code)
         protobuf_c_message_pack(message, data);
-    if (plan)
-        (void)!afar__refs_each(plan, message, forget_number, NULL, NULL);
+    afar__refs_forget_numbers(message, plan);
     if (code)
         return code;
     packed->data = data;

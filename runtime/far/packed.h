@@ -25,6 +25,16 @@ afar__ref_list_clear(afar__ref_list *list);
 AFAR_MUST_USE bool
 afar__ref_list_copy(afar__ref_list *list, const afar__ref_list *from);
 
+/* Adds the references of a message to a list and writes their numbers into it, until they are forgotten:
+ * the message is packed in between.  Also when this failed they have to be.  INVALID_ARGUMENT for a reference
+ * of another interface than its field; RESOURCE_EXHAUSTED.  `plan` NULL: there are none. */
+AFAR_MUST_USE afar_code
+afar__refs_number(const ProtobufCMessage *message, const afar_refs *plan, afar__ref_list *list,
+                  afar_error *err);
+
+void
+afar__refs_forget_numbers(const ProtobufCMessage *message, const afar_refs *plan);
+
 typedef struct afar__packed {
     uint8_t *data; /* `few`, or allocated */
     size_t length;

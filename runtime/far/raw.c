@@ -503,15 +503,65 @@ afar__raw_close(afar__raw *raw, void (*released)(void *arg))
     afar__raw_unref(raw);
 }
 
+/* ---- references that are kept ---- */
+
+/* Done with: what was given back is told to the peer. */
+static void
+let_go(struct afar__raw_kept *kept)
+{
+    afar__connection *connection = kept->connection;
+
+    pthread_mutex_lock(&connection->lock);
+    afar__connection_pump_locked(connection);
+    pthread_mutex_unlock(&connection->lock);
+    free_kept(kept);
+}
+
 afar_code
-afar__raw_accept(afar__raw_item *item, const afar_refs *plan, ProtobufCMessage *message,
+afar__raw_keep(afar__raw_item *item, afar__raw_kept **ret_kept, afar_error *err)
+{
+    afar__session_event event = *item->event;
+    struct afar__raw_kept *kept;
+    afar_code code;
+
+    *ret_kept = NULL;
+    if (item->accepted || event.reference_count == 0)
+        return AFAR_OK;
+    event.payload = (afar__session_span){ NULL, 0 };
+    kept = keep(item->connection, &event);
+    if (!kept)
+        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for %zu references",
+                         event.reference_count);
+    item->accepted = true;
+    code = afar__refs_bring_home(item->connection, kept->references, event.reference_count, err);
+    if (code)
+        afar__raw_give_back(kept);
+    else
+        *ret_kept = kept;
+    return code;
+}
+
+afar_code
+afar__raw_accept(afar__raw_kept *kept, const afar_refs *plan, ProtobufCMessage *message,
                  afar__arena *arena, afar_error *err)
 {
     static const afar__session_event nothing = { .kind = AFAR__SESSION_ITEM };
-    const afar__session_event *event = item->accepted ? &nothing : item->event;
+    afar_code code;
 
-    item->accepted = true;
-    return afar__refs_accept(item->connection, plan, message, event, arena, err);
+    if (!kept)
+        return afar__refs_accept(NULL, plan, message, &nothing, arena, err);
+    code = afar__refs_accept(kept->connection, plan, message, &kept->event, arena, err);
+    let_go(kept);
+    return code;
+}
+
+void
+afar__raw_give_back(afar__raw_kept *kept)
+{
+    if (!kept)
+        return;
+    afar__refs_refuse(kept->connection, &kept->event);
+    let_go(kept);
 }
 
 const afar_message_limits *

@@ -20,6 +20,7 @@
 
 typedef struct afar__raw afar__raw;
 typedef struct afar__raw_item afar__raw_item;
+typedef struct afar__raw_kept afar__raw_kept;
 
 typedef struct afar__raw_ops {
     /* A message came; the bytes live for the call. */
@@ -88,12 +89,21 @@ afar__raw_unref(afar__raw *raw);
 void
 afar__raw_close(afar__raw *raw, void (*released)(void *arg));
 
-/* The references that came with an item become those of the message: afar__refs_accept.  In `came`
- * only; the first message gets them, for others there are none.  Those that are not accepted are given
- * back. */
+/* The references that came with an item, for whoever reads its message later: in `came` only; the first
+ * message gets them, for others there are none.  NULL in *ret_kept: there are none.  Those that are not kept
+ * are given back. */
 AFAR_MUST_USE afar_code
-afar__raw_accept(afar__raw_item *item, const afar_refs *plan, ProtobufCMessage *message,
+afar__raw_keep(afar__raw_item *item, afar__raw_kept **ret_kept, afar_error *err);
+
+/* They become those of the message: afar__refs_accept.  Any thread, without locks; `kept`, which may be
+ * NULL, is used up in any case. */
+AFAR_MUST_USE afar_code
+afar__raw_accept(afar__raw_kept *kept, const afar_refs *plan, ProtobufCMessage *message,
                  afar__arena *arena, afar_error *err);
+
+/* Nobody wants them: they are given back.  Any thread, without locks; NULL is allowed. */
+void
+afar__raw_give_back(afar__raw_kept *kept);
 
 /* The limits of the node that the stream belongs to. */
 const afar_message_limits *

@@ -9,6 +9,7 @@
 struct on_its_way {
     struct on_its_way *next;
     afar__step step;
+    uint64_t number; /* also of those that are not on the wire */
 };
 
 int parcels_live;
@@ -101,6 +102,7 @@ keep(afar__step *step)
     CHECK(item);
     item->next = NULL;
     item->step = *step;
+    item->number = step->number;
     item->step.text = step->text ? copy(step->text) : NULL;
     /* These are not on the wire. */
     if (step->kind == AFAR__STEP_OFFER || step->kind == AFAR__STEP_CLAIM)
@@ -288,6 +290,34 @@ line_word(line *l)
     check_ok(afar__proxy_word(l->proxy, &item->step, &err), &err);
     free_item(item);
     return true;
+}
+
+static void
+lose_message(struct on_its_way *item)
+{
+    CHECK(item && item->step.parcel);
+    parcel_free(item->step.parcel);
+    item->step.parcel = NULL;
+}
+
+void
+line_act_unsent(line *l, afar_code code, const char *text)
+{
+    struct on_its_way *item = l->acts;
+
+    lose_message(item);
+    item->step.number = item->number;
+    afar__proxy_unsent(l->proxy, &item->step, code, text);
+    if (item->step.kind == AFAR__STEP_OFFER)
+        item->step.number = 0;
+}
+
+void
+line_word_unsent(line *l, afar_code code, const char *text)
+{
+    lose_message(l->words);
+    CHECK(!afar__seat_unsent(l->seat, &l->words->step, code, text));
+    free_item(take(&l->words, &l->last_word));
 }
 
 afar_code

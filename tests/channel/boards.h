@@ -83,6 +83,12 @@ line_act(line *l);
 bool
 line_word(line *l);
 
+/* The next one, which has a message, could not be sent: what is said instead takes its place. */
+void
+line_act_unsent(line *l, afar_code code, const char *text);
+void
+line_word_unsent(line *l, afar_code code, const char *text);
+
 /* The same for steps of the test's own: INVALID_ARGUMENT and so on. */
 afar_code
 line_act_is(line *l, afar__step step);

@@ -23,13 +23,15 @@ take_one(struct end *end, const Far__Bundle *bundle, afar__raw_item *item)
     afar__arena *arena = afar__arena_new(512);
     Far__Bundle message = *bundle;
     afar_error err = AFAR_ERROR_INIT;
+    afar__raw_kept *kept = NULL;
 
     if (!bundle->one) {
         afar__arena_free(arena);
         return;
     }
     CHECK(arena != NULL);
-    CHECK_OK(afar__raw_accept(item, line_method()->request_refs, &message.base, arena, &err));
+    CHECK_OK(afar__raw_keep(item, &kept, &err));
+    CHECK_OK(afar__raw_accept(kept, line_method()->request_refs, &message.base, arena, &err));
     taken->one = far_bundle_take_one(&message);
     afar__arena_free(arena);
     event_raise(&taken->there);
