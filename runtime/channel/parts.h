@@ -115,6 +115,7 @@ struct afar__seat {
     uint8_t process[16];
     void *user;
     bool stalled;
+    uint64_t stalled_at; /* arrivals at its home by then */
     bool ending;         /* ENDED is to be said once `busy` is 0 */
     bool over;
     uint64_t offers, claims; /* so far */
@@ -311,9 +312,9 @@ afar__offer_leave(afar__offer *offer);
 void
 afar__place(afar__offer *offer, bool again);
 
-/* The same for all of a seat that is not stalled any more. */
+/* The same for those of a seat that is not stalled any more which were found or came meanwhile. */
 void
-afar__place_parked(afar__seat *seat);
+afar__place_stalled(afar__seat *seat);
 
 /* The oldest of a side that can be paired, and is not of the select of `than`, if not NULL. */
 afar__offer *

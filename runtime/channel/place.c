@@ -86,7 +86,6 @@ park(afar__offer *offer)
     afar__offers *parked = &offer->seat->parked;
     afar__offer **where = &parked->first;
 
-    afar__offer_leave(offer);
     if (parked->first && parked_last(parked)->order < offer->order)
         where = parked->last;
     while (*where && (*where)->order < offer->order)
@@ -103,6 +102,7 @@ is_there(afar__offer *offer)
     if (!guard) {
         if (!offer->seat->stalled)
             return true;
+        afar__offer_leave(offer);
         park(offer);
         return false;
     }
@@ -189,34 +189,25 @@ afar__place(afar__offer *offer, bool again)
         offer->order = ++offer->home->arrivals;
     if (pair_up(offer))
         return;
-    wait_for_another(offer, again);
+    /* Who it could be paired with may be waiting. */
+    if (again && offer->seat && offer->seat->stalled)
+        park(offer);
+    else
+        wait_for_another(offer, again);
     if (offer->seat)
         afar__bid_waits(afar__bid_of(offer));
 }
 
-/* Those that were not found meanwhile are parked, too. */
+/* Those that were found meanwhile go back to where they were, which is near the front: what was in front
+ * of them had been taken, or was of the select that found them. */
 static void
-park_all(afar__seat *seat)
-{
-    afar__offer *next;
-
-    for (afar__offer *offer = seat->home->queues[seat->direction].first; offer; offer = next) {
-        next = offer->next;
-        if (offer->seat == seat)
-            park(offer);
-    }
-}
-
-/* In one go, since there can be many: both queues are in order. */
-void
-afar__place_parked(afar__seat *seat)
+place_found(afar__seat *seat)
 {
     afar__offers *queue = &seat->home->queues[seat->direction];
+    afar__offer **where = &queue->first;
     afar__offers rest;
     afar__offer *offer;
-    afar__offer **where = &queue->first;
 
-    park_all(seat);
     afar__offers_init(&rest);
     while ((offer = seat->parked.first)) {
         afar__offer_leave(offer);
@@ -229,4 +220,52 @@ afar__place_parked(afar__seat *seat)
             where = &(*where)->next;
         enter_before(queue, where, offer, AFAR__OFFER_QUEUED);
     }
+}
+
+/* Finds a pair for one that stays where it is if there is none. */
+static void
+pair_queued(afar__offer *offer)
+{
+    afar__home *home = offer->home;
+    afar__offer *pair;
+
+    if (home->code[AFAR__SENDS] != AFAR_OK || home->code[AFAR__RECEIVES] != AFAR_OK)
+        return;
+    if (home->capacity > 0)
+        pair = afar__buffer_has(home, offer->direction) ? offer : NULL;
+    else
+        pair = afar__home_oldest(home, !offer->direction, offer);
+    if (!pair)
+        return;
+    afar__offer_leave(offer);
+    if (pair != offer)
+        afar__offer_leave(pair);
+    afar__deal(offer, pair);
+}
+
+/* Those that came meanwhile are in the queue, and nobody has looked for a pair for them.  The newest are first
+ * among those of the seat. */
+static void
+place_new(afar__seat *seat)
+{
+    afar__bid *bid, *oldest = NULL, *newer;
+
+    for (bid = seat->bids; bid && bid->offer.order > seat->stalled_at; bid = bid->next)
+        oldest = bid;
+    for (bid = oldest; bid; bid = newer) {
+        newer = bid->link == &seat->bids
+                    ? NULL
+                    : (afar__bid *)((char *)bid->link - offsetof(afar__bid, next));
+        if (bid->offer.state == AFAR__OFFER_QUEUED)
+            pair_queued(&bid->offer);
+    }
+}
+
+/* All others could not be paired when the seat stalled, and still cannot: who came later and could have one
+ * found it, and so it is parked. */
+void
+afar__place_stalled(afar__seat *seat)
+{
+    place_found(seat);
+    place_new(seat);
 }

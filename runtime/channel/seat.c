@@ -128,9 +128,11 @@ afar__seat_stall(afar__seat *seat, bool stalled)
     if (seat->stalled == stalled)
         return;
     seat->stalled = stalled;
-    if (stalled)
+    if (stalled) {
+        seat->stalled_at = seat->home->arrivals;
         return;
-    afar__place_parked(seat);
+    }
+    afar__place_stalled(seat);
     afar__board_work(seat->home->board);
 }
 
