@@ -438,10 +438,22 @@ code_of(int error)
     }
 }
 
+/* What the network calls it. */
+static const char *
+name_of(const struct child *child)
+{
+    const char *slash = strrchr(child->program, '/');
+
+    if (child->options.name)
+        return child->options.name;
+    if (strcmp(child->program, "/proc/self/exe") == 0)
+        return program_invocation_short_name;
+    return slash ? slash + 1 : child->program;
+}
+
 static afar_code
 start(struct child *child, const char *const argv[], afar_error *err)
 {
-    const char *slash = strrchr(child->program, '/');
     char **environment = make_environment(child);
     int failed = environment ? spawn_with(child, argv, environment) : ENOMEM;
 
@@ -449,10 +461,7 @@ start(struct child *child, const char *const argv[], afar_error *err)
     if (failed)
         return afar_fail(err, code_of(failed), "%s cannot be started: %s", child->program,
                          strerror(failed));
-    snprintf(child->name, sizeof child->name, "%.80s (process %d)",
-             child->options.name ? child->options.name
-             : slash             ? slash + 1
-                                 : child->program,
+    snprintf(child->name, sizeof child->name, "%.80s (process %d)", name_of(child),
              (int)child->pid);
     child->options.name = NULL;
     if (child->options.ret_pid)

@@ -262,6 +262,19 @@ TEST(a_child_has_the_name_it_is_given)
     close_world(world);
 }
 
+TEST(a_child_that_is_this_program_has_its_name)
+{
+    struct world world = open_world();
+    const char *const argv[] = { "/proc/self/exe", "no_test_has_this_name", NULL };
+    afar_error err = AFAR_ERROR_INIT;
+
+    CHECK_OK(afar_network_spawn(world.network, world.server, argv, NULL, NULL, &err));
+    CHECK_FAILS(afar_network_wait(world.network, soon(), &err), AFAR_LOST);
+    CHECK(strncmp(err.message, "csp_spawn_test (process ", 24) == 0);
+    afar_error_clear(&err);
+    close_world(world);
+}
+
 /* Somebody else takes the ends of children, here the kernel. */
 TEST(a_child_that_others_waited_for)
 {
