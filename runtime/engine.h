@@ -28,7 +28,7 @@ afar__engine_hold(afar_error *err);
 void
 afar__engine_release(void);
 
-/* FAILED_PRECONDITION if this process was forked after the engine started. */
+/* FAILED_PRECONDITION if this process was forked after the engine started, or after a channel was made. */
 afar_code
 afar__engine_check(afar_error *err);
 

@@ -1,5 +1,6 @@
-/* A process that is forked while the core is open has the core's memory, but none of its threads:
- * it may not touch it.  What it notes is noted in the child, before fork returns there. */
+/* A process that is forked while the core is open, or when channels were used, has their memory, but none of the
+ * threads that are in it, and perhaps a lock that one of them had: it may not touch it.  What it notes is noted in
+ * the child, before fork returns there. */
 
 #include "runtime/fork.h"
 
@@ -8,25 +9,41 @@
 
 #include "runtime/engine.h"
 
-static atomic_bool used;
+static atomic_bool core_used, channels_used;
 static atomic_bool forked;
 
 static void
 forked_child(void)
 {
-    if (atomic_load(&used))
+    if (atomic_load(&core_used) || atomic_load(&channels_used))
         atomic_store(&forked, true);
+}
+
+static void
+watch(void)
+{
+    pthread_atfork(NULL, NULL, forked_child);
+}
+
+static void
+note(atomic_bool *used, bool in_use)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, watch);
+    atomic_store(used, in_use);
 }
 
 void
 afar__fork_in_use(bool in_use)
 {
-    static bool registered;
+    note(&core_used, in_use);
+}
 
-    if (!registered)
-        pthread_atfork(NULL, NULL, forked_child);
-    registered = true;
-    atomic_store(&used, in_use);
+void
+afar__fork_has_channels(void)
+{
+    note(&channels_used, true);
 }
 
 bool

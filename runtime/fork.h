@@ -10,4 +10,8 @@
 void
 afar__fork_in_use(bool in_use);
 
+/* There is a channel, or was one. */
+void
+afar__fork_has_channels(void);
+
 #endif

@@ -53,7 +53,8 @@
  * `_base` makes of a typed end the one that the functions and macros below take.
  *
  * Ends may be used from any thread, by several at once.  Messages that were received are released with
- * afar_message_free. */
+ * afar_message_free.  In a process that was forked when there was a channel, all of this fails with
+ * FAILED_PRECONDITION, as afar/node.h says of nodes. */
 
 #include <afar/deadline.h>
 #include <afar/future.h>
@@ -163,7 +164,8 @@ afar_receiver_close(afar_receiver *receiver);
  * An end on its way in a message counts as an end, and so does one that is exported. */
 
 /* The object that an end stands for, borrowed from it, so it lasts and counts until the end is closed, even if that
- * finishes before.  NULL only if memory is out, or if it has finished already and its home is elsewhere. */
+ * finishes before.  NULL only if memory is out, if it has finished already and its home is elsewhere, or after a
+ * fork. */
 AFAR_API afar_object *
 afar_sender_object(afar_sender *sender);
 AFAR_API afar_object *

@@ -14,7 +14,7 @@
  *
  * After a fork the child can use none of it: every call fails with
  * FAILED_PRECONDITION, closing is allowed and does nothing.  Make child
- * processes by fork and exec, or fork before the first node opens. */
+ * processes by fork and exec, or fork before the first node opens and the first channel is made. */
 
 #include <stddef.h>
 #include <stdint.h>

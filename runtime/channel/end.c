@@ -61,8 +61,10 @@ afar__end_unref(afar__end *end)
 }
 
 static afar_code
-check_type(const afar_channel_type *type, afar_error *err)
+check_use(const afar_channel_type *type, afar_error *err)
 {
+    if (afar__engine_check(err))
+        return AFAR_FAILED_PRECONDITION;
     if (type->abi != AFAR_ABI)
         return afar_fail(err, AFAR_FAILED_PRECONDITION,
                          "%s was generated for version %u of the tables, this library has %u",
@@ -81,7 +83,7 @@ static afar_code
 new_channel(const afar_channel_type *type, unsigned capacity, afar_sender **ret_sender,
             afar_receiver **ret_receiver, afar_error *err)
 {
-    afar_code code = check_type(type, err);
+    afar_code code = check_use(type, err);
     afar__end *sender, *receiver;
     afar__channel *channel = NULL;
 
@@ -197,6 +199,8 @@ afar__end_guard(const afar__end *end, afar__guard *guard)
 static afar_code
 has_finished(const afar__end *end, afar_error *err)
 {
+    if (afar__engine_check(err))
+        return AFAR_FAILED_PRECONDITION;
     return afar_fail(err, AFAR_FAILED_PRECONDITION, "this end of a channel of %s has finished",
                      end->type->message->name);
 }
@@ -275,7 +279,7 @@ afar_sender_send(afar_sender *sender, const ProtobufCMessage *message, afar_dead
     afar__happened happened;
     afar_code code;
 
-    if (end->finished)
+    if (end->finished || afar__engine_forked())
         return has_finished(end, err);
     code = afar__parcel_pack(message, end->type, &parcel, err);
     if (code)
@@ -293,8 +297,10 @@ afar_receiver_receive(afar_receiver *receiver, afar_deadline deadline,
 {
     afar__end *end = afar__end_of_receiver(receiver);
     afar__happened happened;
-    afar_code code;
+    afar_code code = afar__engine_check(err);
 
+    if (code)
+        return code;
     afar__end_attach(end);
     code = one_case(end, NULL, deadline.ns, &happened, err);
     if (code)
@@ -389,7 +395,7 @@ afar_sender_post(afar_sender *sender, const ProtobufCMessage *message, afar_dead
     afar__parcel *parcel = NULL;
     afar_code code;
 
-    if (end->finished)
+    if (end->finished || afar__engine_forked())
         return has_finished(end, err);
     code = afar__parcel_pack(message, end->type, &parcel, err);
     if (code)
@@ -427,10 +433,10 @@ afar_sender_flush(afar_sender *sender, afar_deadline deadline, afar_error *err)
 {
     afar__end *end = afar__end_of_sender(sender);
     bool refused = false, waited = true;
-    afar_code code;
+    afar_code code = afar__engine_check(err);
 
-    if (end->channel)
-        return AFAR_OK;
+    if (code || end->channel)
+        return code;
     afar__channels_lock();
     while (!posts_are_taken(end) && waited)
         waited = wait_for_posts_locked(end, deadline.ns, &refused);
@@ -461,6 +467,8 @@ afar_sender_finish(afar_sender *sender, afar_deadline deadline, afar_error *err)
 {
     afar_code code = afar_sender_flush(sender, deadline, err);
 
+    if (afar__engine_forked())
+        return code;
     afar__end_finish(afar__end_of_sender(sender), deadline.ns);
     return code;
 }
@@ -470,6 +478,8 @@ afar_sender_finish(afar_sender *sender, afar_deadline deadline, afar_error *err)
 static void
 poison(afar__end *end, const char *reason)
 {
+    if (afar__engine_forked())
+        return;
     afar__end_attach(end);
     afar__channels_lock();
     if (end->channel)
@@ -498,6 +508,8 @@ object_of(afar__end *end)
 {
     afar_object *made = NULL, *object;
 
+    if (afar__engine_forked())
+        return NULL;
     afar__channels_lock();
     object = end->object;
     end->shown = true;
@@ -553,7 +565,7 @@ end_on(afar_object *object, const afar_channel_type *type, afar__direction direc
     const afar_interface *interface = direction == AFAR__SENDS ? type->sender : type->receiver;
     const char *is = afar_object_interface(object)->name;
     afar__direction same = direction;
-    afar_code code = check_type(type, err);
+    afar_code code = check_use(type, err);
     afar__end *end;
 
     if (code)
@@ -643,9 +655,12 @@ share_elsewhere(afar__end *end, afar__end *made, afar_error *err)
 static afar_code
 share(afar__end *end, afar__end **ret_end, afar_error *err)
 {
-    afar__end *made = new_end(end->type, end->direction);
-    afar_code code = AFAR_OK;
+    afar_code code = check_use(end->type, err);
+    afar__end *made;
 
+    if (code)
+        return code;
+    made = new_end(end->type, end->direction);
     if (!made)
         return no_memory(end->type, err);
     if (end->channel && !share_here(made, end))

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "runtime/fork.h"
 #include "runtime/futex.h"
 #include "runtime/secure.h"
 
@@ -113,6 +114,7 @@ begin(void)
     static const afar__board_ops ops = { act, word, done, pack, unpack, bytes, drop, posted };
     uint8_t process[16];
 
+    afar__fork_has_channels();
     channels.later.run = run_later;
     afar__secure_random(process, sizeof process);
     afar__board_init(&channels.board, &ops, NULL, process);

@@ -183,8 +183,10 @@ watch_futures(afar_selector *selector)
 static afar_code
 set_up(afar_selector *selector, afar_case *cases, size_t count, unsigned flags, afar_error *err)
 {
-    afar_code code = AFAR_OK;
+    afar_code code = afar__engine_check(err);
 
+    if (code)
+        return code;
     if (flags & ~(unsigned)AFAR_BY_PRIORITY)
         return afar_fail(err, AFAR_INVALID_ARGUMENT, "a select has no flags 0x%x", flags);
     selector->cases = cases;
@@ -286,9 +288,11 @@ round_of(afar_selector *selector, afar_deadline deadline, size_t *ret_case, afar
     int64_t until = deadline.ns;
     size_t timeout = first_timeout(selector, &until), other = first_default(selector);
     afar__happened happened;
-    afar_code code;
+    afar_code code = afar__engine_check(err);
 
     *ret_case = selector->count;
+    if (code)
+        return code;
     if (selector->on == 0 && until == INT64_MAX)
         return afar_fail(err, AFAR_FAILED_PRECONDITION,
                          "none of %zu cases is on, and there is no deadline: nothing can happen",
@@ -378,6 +382,8 @@ afar_selector_switch(afar_selector *selector, size_t index, bool on)
 {
     afar_case *one = &selector->cases[index];
 
+    if (afar__engine_forked())
+        return;
     if (one->off == on)
         selector->on = on ? selector->on + 1 : selector->on - 1;
     one->off = !on;
@@ -393,7 +399,7 @@ afar_selector_switch(afar_selector *selector, size_t index, bool on)
 void
 afar_selector_close(afar_selector *selector)
 {
-    if (!selector)
+    if (!selector || afar__engine_forked())
         return;
     take_down(selector);
     free(selector->guards);
