@@ -119,6 +119,8 @@ typedef struct afar__board_ops {
     /* Something about the posts of a proxy changed: there is room again, all are taken, or they
      * never will be. */
     void (*posted)(void *arg, afar__proxy *proxy);
+    /* A home that has a user is still from now on, or is not any more; or NULL. */
+    void (*still)(void *arg, afar__home *home, bool still);
 } afar__board_ops;
 
 /* Private: a queue of offers. */
@@ -150,6 +152,15 @@ afar__board_init(afar__board *board, const afar__board_ops *ops, void *arg,
 /* A channel; `capacity` 0: rendezvous, else buffered, with room for so many.  NULL without memory. */
 afar__home *
 afar__home_new(afar__board *board, unsigned capacity);
+
+/* A rendezvous channel is still while the board knows of nothing there: nobody waits, nobody is attached, and
+ * neither side has finished.  Threads may meet there without the board then, until `still` is told
+ * otherwise, which is before the board looks for others to pair.  The user is told first from within this. */
+void
+afar__home_set_user(afar__home *home, void *user);
+
+void *
+afar__home_user(const afar__home *home);
 
 /* Nothing refers to it any more: no guard, no seat; what is buffered is dropped. */
 void

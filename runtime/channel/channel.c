@@ -34,6 +34,7 @@ struct port {
 };
 
 struct afar__channel {
+    afar__meet meet;
     atomic_uint refs;
     const afar_channel_type *type;
 
@@ -77,13 +78,17 @@ afar_code
 afar__channel_new(const afar_channel_type *type, unsigned capacity, afar__channel **ret_channel,
                   afar_error *err)
 {
-    afar__channel *channel = calloc(1, sizeof *channel);
+    afar__channel *channel = aligned_alloc(AFAR__LINE, sizeof *channel);
 
     if (channel) {
+        memset(channel, 0, sizeof *channel);
         atomic_init(&channel->refs, 0);
+        afar__meet_init(&channel->meet);
         channel->type = type;
         afar__channels_lock();
         channel->home = afar__home_new(afar__channels_board(), capacity);
+        if (channel->home)
+            afar__home_set_user(channel->home, &channel->meet);
         afar__channels_unlock();
     }
     if (!channel || !channel->home) {
@@ -115,6 +120,12 @@ afar__channel_leave(afar__channel *channel, afar__direction direction)
     afar__channels_lock();
     leave_locked(channel, direction);
     afar__channels_unlock();
+}
+
+afar__meet *
+afar__channel_meet(afar__channel *channel)
+{
+    return &channel->meet;
 }
 
 afar__home *

@@ -239,13 +239,28 @@ at_once_locked(const afar__end *end, afar__parcel *parcel, afar__happened *ret_h
     return afar__home_receive_at_once(home, &ret_happened->parcel);
 }
 
+static bool
+meet(const afar__end *end, afar__parcel *parcel, afar__happened *ret_happened, bool *ret_looked)
+{
+    afar__meet *place = afar__channel_meet(end->channel);
+
+    *ret_happened = (afar__happened){ .code = AFAR_OK };
+    if (end->direction == AFAR__SENDS)
+        return afar__meet_send(place, parcel, ret_looked);
+    return afar__meet_receive(place, &ret_happened->parcel, ret_looked);
+}
+
 static afar_code
-select_one_unlock(const afar__end *end, afar__parcel *parcel, int64_t deadline,
+select_one_unlock(const afar__end *end, bool looked, afar__parcel *parcel, int64_t deadline,
                   afar__happened *ret_happened, afar_error *err)
 {
     _Alignas(AFAR__LINE) afar__guard guard = { .user = parcel };
     _Alignas(AFAR__LINE) afar__rest rest = {
-        .only = end->channel, .elsewhere = true, .pack = take_parcel, .unpack = put_back
+        .only = end->channel,
+        .elsewhere = true,
+        .looked = looked,
+        .pack = take_parcel,
+        .unpack = put_back,
     };
     afar_code code;
 
@@ -263,9 +278,13 @@ static afar_code
 one_case(const afar__end *end, afar__parcel *parcel, int64_t deadline, afar__happened *ret_happened,
          afar_error *err)
 {
+    bool looked = false;
+
+    if (end->channel && meet(end, parcel, ret_happened, &looked))
+        return AFAR_OK;
     afar__channels_lock();
     if (!end->channel || !at_once_locked(end, parcel, ret_happened))
-        return select_one_unlock(end, parcel, deadline, ret_happened, err);
+        return select_one_unlock(end, looked, parcel, deadline, ret_happened, err);
     afar__channels_unlock();
     return AFAR_OK;
 }

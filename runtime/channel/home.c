@@ -34,6 +34,48 @@ afar__home_new(afar__board *board, unsigned capacity)
     return home;
 }
 
+/* ---- whether it is still ---- */
+
+static bool
+is_still(const afar__home *home)
+{
+    return home->capacity == 0 && home->standing[AFAR__SENDS] == 0 &&
+           home->standing[AFAR__RECEIVES] == 0 && !home->seats && !home->finished[AFAR__SENDS] &&
+           !home->finished[AFAR__RECEIVES] && home->code[AFAR__SENDS] == AFAR_OK &&
+           home->code[AFAR__RECEIVES] == AFAR_OK;
+}
+
+void
+afar__home_stir(afar__home *home)
+{
+    if (!home->still)
+        return;
+    home->still = false;
+    home->board->ops->still(home->board->arg, home, false);
+}
+
+void
+afar__home_calm(afar__home *home)
+{
+    if (home->still || !home->user || !home->board->ops->still || !is_still(home))
+        return;
+    home->still = true;
+    home->board->ops->still(home->board->arg, home, true);
+}
+
+void
+afar__home_set_user(afar__home *home, void *user)
+{
+    home->user = user;
+    afar__home_calm(home);
+}
+
+void *
+afar__home_user(const afar__home *home)
+{
+    return home->user;
+}
+
 /* ---- the buffer ---- */
 
 /* False without memory: then there is no room beyond what is there. */
@@ -268,6 +310,7 @@ afar__home_finish(afar__home *home, afar__direction side, bool lost)
         return;
     home->finished[side] = true;
     home->lost[side] = lost;
+    afar__home_stir(home);
     drop_idle(home, side);
     afar__home_is_due(home);
     afar__board_work(home->board);
@@ -298,6 +341,7 @@ afar__home_poison(afar__home *home, const char *reason)
     for (size_t side = 0; side < 2; side++)
         if (open[side])
             home->code[side] = AFAR_POISONED;
+    afar__home_stir(home);
     dissolve_deals(home);
     drop_buffer(home);
     if (open[AFAR__SENDS])

@@ -106,12 +106,21 @@ posted(void *arg, afar__proxy *proxy)
 }
 
 static void
+still(void *arg, afar__home *home, bool is_still)
+{
+    (void)arg;
+    afar__meet_open_locked(afar__home_user(home), is_still);
+}
+
+static void
 run_later(afar__task *task);
 
 static void
 begin(void)
 {
-    static const afar__board_ops ops = { act, word, done, pack, unpack, bytes, drop, posted };
+    static const afar__board_ops ops = {
+        act, word, done, pack, unpack, bytes, drop, posted, still
+    };
     uint8_t process[16];
 
     afar__fork_has_channels();

@@ -11,6 +11,7 @@
  *     end.c       ends, here or elsewhere, and what can be done with one
  *     attach.c    ends whose home is elsewhere: attaching to it
  *     field.c     ends in messages
+ *     meet.c      where two threads meet without the lock
  *     rest.c      a thread's wait for its select
  *     selector.c  afar_select and selectors
  *
@@ -186,6 +187,28 @@ afar__channels_dead_locked(afar__parcel *parcel);
 void
 afar__channels_wake_locked(atomic_uint *sleeper);
 
+/* ---- where two threads meet without the lock (meet.c) ---- */
+
+/* Of each channel here; open while the board knows of nothing that waits there. */
+typedef struct afar__meet {
+    _Alignas(AFAR__LINE) _Atomic(uintptr_t) state;
+    atomic_bool open;
+} afar__meet;
+
+void
+afar__meet_init(afar__meet *meet);
+
+/* True: the message has gone over.  False: nothing has happened, and the board has to be asked.  A thread that may
+ * not wait outside of the core does not wait for another; `ret_waited`: this one has, as long as is worth it. */
+bool
+afar__meet_send(afar__meet *meet, afar__parcel *parcel, bool *ret_waited);
+bool
+afar__meet_receive(afar__meet *meet, afar__parcel **ret_parcel, bool *ret_waited);
+
+/* Who waits there when it is closed comes to the board. */
+void
+afar__meet_open_locked(afar__meet *meet, bool open);
+
 /* ---- channels of this process (channel.c) ---- */
 
 typedef struct afar__channel afar__channel;
@@ -206,6 +229,9 @@ afar__channel_unref(afar__channel *channel);
 
 afar__home *
 afar__channel_home(afar__channel *channel);
+
+afar__meet *
+afar__channel_meet(afar__channel *channel);
 
 const afar_channel_type *
 afar__channel_type(const afar__channel *channel);
@@ -321,6 +347,7 @@ typedef struct afar__rest afar__rest;
 struct afar__rest {
     atomic_uint state;
     bool in_core; /* this round: polls for what it waits for */
+    bool looked;  /* it has looked for another already, as long as is worth it */
     afar__select select;
     afar__rest *next_done;
     const afar__channel *only; /* of a select with one case on a channel here; or NULL */

@@ -94,7 +94,9 @@ struct afar__home {
     bool finished[2], lost[2]; /* that side has no ends any more */
 
     size_t standing[2]; /* all offers, wherever they are */
-    uint64_t arrivals;  /* offers that came so far */
+    bool still;         /* and its user was told so */
+    void *user;
+    uint64_t arrivals; /* offers that came so far */
     afar__board *board;
     bool due;
     afar__home *next_due;
@@ -327,6 +329,12 @@ afar__offer_is_same(const afar__offer *a, const afar__offer *b);
 /* What the work list does for a home: the buffer, and the end. */
 void
 afar__home_settle(afar__home *home);
+
+/* Something came, or went. */
+void
+afar__home_stir(afar__home *home);
+void
+afar__home_calm(afar__home *home);
 
 const char *
 afar__home_text(const afar__home *home, afar_code code, afar__direction side);

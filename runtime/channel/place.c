@@ -34,8 +34,10 @@ afar__offer_enter(afar__offer *offer, uint8_t state)
 {
     offer->state = state;
     afar__offers_append(queue_of(offer), offer);
-    if (offer->home)
-        offer->home->standing[offer->direction]++;
+    if (!offer->home)
+        return;
+    offer->home->standing[offer->direction]++;
+    afar__home_stir(offer->home);
 }
 
 void
@@ -50,6 +52,8 @@ afar__offer_leave(afar__offer *offer)
     home->standing[offer->direction]--;
     if (home->finished[AFAR__SENDS] || home->finished[AFAR__RECEIVES])
         afar__home_is_due(home);
+    else
+        afar__home_calm(home);
 }
 
 static void
@@ -58,6 +62,7 @@ enter_before(afar__offers *queue, afar__offer **where, afar__offer *offer, uint8
     offer->state = state;
     afar__offers_insert(queue, where, offer);
     offer->home->standing[offer->direction]++;
+    afar__home_stir(offer->home);
 }
 
 static afar__offer *

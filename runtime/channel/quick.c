@@ -45,6 +45,8 @@ happen(afar__home *home, afar__guard *guard)
     if (home->finished[AFAR__SENDS] || home->finished[AFAR__RECEIVES]) {
         afar__home_is_due(home);
         afar__board_work(board);
+    } else {
+        afar__home_calm(home);
     }
 }
 

@@ -7,9 +7,7 @@
  * thread looks at its state for a while, since who answers does so at once or is not running, and then
  * sleeps on it.  All else goes by afar__wait, which polls the core; library threads always do, for they
  * have to be replaced while they wait.
- *
- * How long it looks is learned from what looking has brought, as adaptive mutexes do: too long takes the
- * processor away from the one it waits for. */
+ */
 
 #include <pthread.h>
 #include <sched.h>
@@ -19,22 +17,12 @@
 
 #include "runtime/call.h"
 #include "runtime/channel/live.h"
+#include "runtime/channel/look.h"
 #include "runtime/clock.h"
 #include "runtime/futex.h"
 #include "runtime/host.h"
 
-#define LONG_LOOK (40 * AFAR__MICROSECOND)
-#define MOST_MISSED 8
-#define FEWEST_LOOKS 20
-#define YIELDS 3
-
 enum { AWAKE, DONE, ASLEEP };
-
-/* What looking has brought to this thread. */
-static _Thread_local struct {
-    int looks;              /* so many were needed of late */
-    unsigned missed, pause; /* long ones that found nothing; waits until the next */
-} learned = { .looks = 50 };
 
 static bool
 is_done(const afar__rest *rest)
@@ -42,26 +30,23 @@ is_done(const afar__rest *rest)
     return atomic_load_explicit(&((afar__rest *)rest)->state, memory_order_acquire) == DONE;
 }
 
-/* More than one that this thread may run on. */
-static bool
-has_processors(void)
+static inline bool
+has_come(const void *rest)
 {
-    static _Thread_local int known;
-    cpu_set_t set;
-
-    if (known == 0)
-        known = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return known > 1;
+    return is_done(rest);
 }
 
-static void
-relax(void)
+_Thread_local afar__learned afar__looks_learned = { .looks = 50 };
+
+bool
+afar__look_has_processors(void)
 {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
+    afar__learned *learned = &afar__looks_learned;
+    cpu_set_t set;
+
+    if (learned->processors == 0)
+        learned->processors = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return learned->processors > 1;
 }
 
 /* ---- told by the board ---- */
@@ -91,61 +76,13 @@ afar__rest_done_locked(afar__rest *rest)
 
 /* ---- waiting ---- */
 
-static bool
-look_for(afar__rest *rest, int most)
-{
-    int i = 0;
-
-    while (i < most && !is_done(rest)) {
-        relax();
-        i++;
-    }
-    learned.looks += i < most ? (i - learned.looks) / 8 : -learned.looks / 8;
-    return is_done(rest);
-}
-
-/* Once both sides sleep, each is too slow for the other's short look, and would stay so: the time that it takes
- * to wake a thread is what a long look outlasts.  Where these find nothing they become rare. */
-static bool
-look_long(afar__rest *rest)
-{
-    int64_t until = afar__now() + LONG_LOOK;
-
-    do
-        for (int i = 0; i < 16 && !is_done(rest); i++)
-            relax();
-    while (!is_done(rest) && afar__now() < until);
-    if (is_done(rest))
-        learned.missed = 0;
-    else if (learned.missed < MOST_MISSED)
-        learned.missed++;
-    learned.pause = 1u << learned.missed;
-    return is_done(rest);
-}
-
-static bool
-look(afar__rest *rest)
-{
-    if (has_processors()) {
-        if (look_for(rest, 2 * learned.looks + FEWEST_LOOKS))
-            return true;
-        if (learned.pause > 0)
-            learned.pause--;
-        else if (look_long(rest))
-            return true;
-    }
-    for (int i = 0; i < YIELDS && !is_done(rest); i++)
-        sched_yield();
-    return is_done(rest);
-}
-
 /* False: time is up. */
 static bool
 sleep_here(afar__rest *rest, int64_t deadline)
 {
     unsigned awake = AWAKE;
 
-    if (look(rest))
+    if (!rest->looked && afar__look(has_come, rest))
         return true;
     if (!atomic_compare_exchange_strong(&rest->state, &awake, ASLEEP))
         return true;

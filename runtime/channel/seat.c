@@ -26,6 +26,7 @@ afar__seat_new(afar__home *home, afar__direction direction, const uint8_t proces
     if (seat->next)
         seat->next->link = &seat->next;
     home->seats = seat;
+    afar__home_stir(home);
     if (home->code[direction] != AFAR_OK)
         afar__seat_end(seat);
     return seat;
@@ -167,7 +168,7 @@ afar__seat_hush(afar__seat *seat)
 void
 afar__seat_leave(afar__seat *seat)
 {
-    afar__board *board = seat->home->board;
+    afar__home *home = seat->home;
     afar__offer *offer;
 
     seat->over = true;
@@ -180,5 +181,6 @@ afar__seat_leave(afar__seat *seat)
     if (seat->next)
         seat->next->link = seat->link;
     free(seat);
-    afar__board_work(board);
+    afar__board_work(home->board);
+    afar__home_calm(home);
 }

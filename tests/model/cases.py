@@ -88,6 +88,24 @@ SAFE = {
     "ring cut twice": (FULL, RING, dict(rounds=[1, 1, 1], cuts=2)),
 }
 
+# Where two threads meet (meet.pml); name: (tier, settings).
+MEET = {
+    "two": (QUICK, dict(senders=1, receivers=1, rounds=3)),
+    "two poisoned": (QUICK, dict(senders=1, receivers=1, rounds=2, gives_up=1, poisons=1)),
+    "four": (QUICK, dict(senders=2, receivers=2, rounds=1)),
+    "three poisoned": (QUICK, dict(senders=1, receivers=2, rounds=1, gives_up=1, poisons=1)),
+    "four give up": (CI, dict(senders=2, receivers=2, rounds=1, gives_up=1)),
+    "three stay": (CI, dict(senders=1, receivers=2, rounds=2, poisons=1)),
+}
+
+MEET_MUTANTS = {
+    "looks_before_it_closes": "four",
+    "does_not_look_again": "four",
+    "does_not_ask": "three poisoned",
+    "answer_frees": "four",
+    "close_frees": "four",
+}
+
 # name: the configuration that must catch it.
 MUTANTS = {
     "claims_unordered": "ring",

@@ -63,15 +63,20 @@ def definitions(network, settings):
     return ["-D%s=%s" % value for value in values.items()]
 
 
+def plain(settings):
+    return ["-D%s=%s" % (name.upper(), value) for name, value in settings.items()]
+
+
 class Search:
     """One run of the verifier."""
 
-    def __init__(self, name, network, settings, tier, mutant=None, claim=None):
+    def __init__(self, name, values, tier, mutant=None, claim=None, source="channel.pml"):
         self.name = name
+        self.source = source
         self.tier = tier
         self.mutant = mutant
         self.claim = claim
-        self.definitions = definitions(network, settings)
+        self.definitions = values
         if mutant:
             self.definitions.append("-DMUTANT_" + mutant)
         self.failure = ""
@@ -97,7 +102,7 @@ class Search:
 
     def build(self, folder):
         status, text = self.command(folder, "spin", "-a", *self.definitions,
-                                    os.path.join(HERE, "channel.pml"))
+                                    os.path.join(HERE, self.source))
         if status != 0 or "Error" in text:
             return "spin: " + text
         # Compiling takes longer than a small search.
@@ -151,15 +156,21 @@ class Search:
 
 def searches():
     for name, (tier, network, settings) in cases.SAFE.items():
-        yield Search(name, network, settings, tier)
+        yield Search(name, definitions(network, settings), tier)
     for mutant, name in cases.MUTANTS.items():
         tier, network, settings = cases.SAFE[name]
-        yield Search(name, network, settings, tier, mutant=mutant)
+        yield Search(name, definitions(network, settings), tier, mutant=mutant)
     for name, (tier, network, settings, claim) in cases.LIVE.items():
-        yield Search(name, network, dict(settings, forever=1), tier, claim=claim)
+        yield Search(name, definitions(network, dict(settings, forever=1)), tier, claim=claim)
     for mutant, name in cases.LIVE_MUTANTS.items():
         tier, network, settings, claim = cases.LIVE[name]
-        yield Search(name, network, dict(settings, forever=1), tier, mutant=mutant, claim=claim)
+        yield Search(name, definitions(network, dict(settings, forever=1)), tier, mutant=mutant,
+                     claim=claim)
+    for name, (tier, settings) in cases.MEET.items():
+        yield Search("meet " + name, plain(settings), tier, source="meet.pml")
+    for mutant, name in cases.MEET_MUTANTS.items():
+        tier, settings = cases.MEET[name]
+        yield Search("meet " + name, plain(settings), tier, mutant=mutant, source="meet.pml")
 
 
 RESULTS = {1: "sent", 2: "received", 3: "nothing", 4: "unknown", 5: "ended", 6: "poisoned",
