@@ -11,6 +11,7 @@
 #include "command/commands.h"
 #include "command/delimited.h"
 #include "command/say.h"
+#include "runtime/channel/live.h"
 
 #define TURN_MS 200
 
@@ -138,6 +139,18 @@ flush(send_run *run, afar_error *err)
     return code;
 }
 
+/* Without a message nobody has asked whether there is such a channel. */
+static int
+reach(send_run *run)
+{
+    afar_error err = AFAR_ERROR_INIT;
+    int64_t deadline = channel_last_deadline(&run->channel).ns;
+
+    if (!afar__end_reach(afar__end_of_sender(run->sender), deadline, &err))
+        return EXIT_DONE;
+    return channel_failed(&run->channel, "", &err);
+}
+
 /* Nothing more is sent: says what became of what was, and lets the home know.  `code` is the exit code so
  * far. */
 static int
@@ -168,6 +181,8 @@ send_input(send_run *run)
 
     if (delimited_open(&run->input, STDIN_FILENO, run->channel.ending.told))
         code = send_all(run);
+    if (!code && run->sent == 0 && !has_ended(&run->channel.ending))
+        code = reach(run);
     code = finish(run, code);
     delimited_close(&run->input);
     return code;

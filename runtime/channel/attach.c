@@ -166,6 +166,7 @@ take_locked(afar__end *end, afar__channel_said *said, afar_error *err)
     if (said->kind == AFAR__CHANNEL_WELCOME && !end->welcomed) {
         end->welcomed = true;
         afar__proxy_limits(end->proxy, said->welcome.offers, said->welcome.window_bytes);
+        afar__waiters_wake(&end->waiters);
         return AFAR_OK;
     }
     afar__parcel_drop_locked(said->step.parcel);

@@ -339,7 +339,7 @@ posts_are_taken(afar__end *end)
     return afar__proxy_posts(end->proxy).open == 0;
 }
 
-/* Waits until something about the posts has changed, or time is up. */
+/* Waits until something about the posts or the stream has changed, or time is up. */
 static bool
 wait_for_posts_locked(afar__end *end, int64_t deadline, bool *ret_refused)
 {
@@ -393,6 +393,27 @@ post_away(afar__end *end, afar__parcel *parcel, int64_t deadline, afar_error *er
     if (refused)
         return afar__wait_refused(err);
     return code ? code : late(end, "there was no room for the message in time", err);
+}
+
+afar_code
+afar__end_reach(afar__end *end, int64_t deadline, afar_error *err)
+{
+    bool refused = false, waited = true;
+    afar_code code;
+
+    if (end->channel)
+        return AFAR_OK;
+    afar__end_attach(end);
+    afar__channels_lock();
+    while (end->attached && !end->welcomed && waited)
+        waited = wait_for_posts_locked(end, deadline, &refused);
+    code = state_of(end, err);
+    if (!code && refused)
+        code = afar__wait_refused(err);
+    else if (!code && !end->welcomed)
+        code = late(end, "its home has not answered in time", err);
+    afar__channels_unlock();
+    return code;
 }
 
 static afar_code

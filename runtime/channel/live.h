@@ -284,7 +284,7 @@ struct afar__end {
     bool shown;            /* the user has asked for `object` */
     atomic_bool finished;  /* nothing more is sent; these two are read without the lock, too */
     atomic_bool closed;    /* the user has let go */
-    afar__waiters waiters; /* for room, and for posts to be taken */
+    afar__waiters waiters; /* for room, for posts to be taken, and for its stream */
     afar__posts told;      /* of what the user has been told */
 };
 
@@ -304,6 +304,10 @@ afar__end_of_receiver(const afar_receiver *receiver)
  * goes is told to its guards. */
 void
 afar__end_attach(afar__end *end);
+
+/* Attaches it, and waits until its home has let it in; what the channel has come to, if that is known then. */
+AFAR_MUST_USE afar_code
+afar__end_reach(afar__end *end, int64_t deadline, afar_error *err);
 
 /* Has the end's wire know it. */
 void

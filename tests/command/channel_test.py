@@ -294,10 +294,22 @@ class RefusalTest(ChannelTest):
 
     def test_messages_with_references(self):
         self.start_home()
-        for word in ("send", "receive"):
-            said = self.refused(word, "letters", data=delimited(parcel(1)), code=NO)
+        for word, data in (("send", delimited(parcel(1))), ("send", b""), ("receive", b"")):
+            said = self.refused(word, "letters", data=data, code=NO)
             self.assertIn("letters: ", said)
             self.assertIn("parcel.Letter, which has references", said)
+
+    def test_no_input_for_nothing(self):
+        """It is refused as any other input would be."""
+        address = self.start_home().address
+        for more in ([], ["--ahead"]):
+            for data in (b"", delimited(parcel(1))):
+                said = self.refused("send", f"{address}/nothing", *more, data=data, code=NO)
+                self.assertIn(f"{address}/nothing: ", said)
+                self.assertIn('is called "nothing" here', said)
+            self.refused("send", f"{address}/letters", *more, code=NO)
+        self.c_home.tell("poison")
+        self.assertIn("the well is poisoned", self.refused("send", "both", code=NO))
 
     def test_what_is_no_name(self):
         for name in ("a//b", "short@a", "x" * 600):
@@ -336,6 +348,7 @@ class RefusalTest(ChannelTest):
         self.assertIn("message 1, at byte 0 of the input: ", said)
         said = self.refused("send", "both", "--ahead", data=data, code=NO)
         self.assertIn("after 1 messages: 1 messages were not taken", said)
+        self.assertIn("both: no receiver is left", self.refused("send", "both", code=NO))
 
     def test_a_home_that_is_killed(self):
         home = self.start_home()
