@@ -34,6 +34,11 @@
  * between threads of one process.  When a home dies, what is
  * in its buffer is lost: those sends had said OK, and all users of the channel get LOST.
  *
+ * A wait ends at its deadline, or a round trip later if another process has to say whether it was
+ * faster.  One that keeps that answer back counts as lost 10 seconds after the deadline (a send says UNKNOWN
+ * then, a receive LOST), so no wait passes its deadline by more: docs/channels.md.  AFAR_FOREVER waits for it
+ * for ever.
+ *
  * For messages that are marked in the .proto file with
  *
  *     option (afar.channel) = true;

@@ -27,7 +27,7 @@ typedef enum afar_case_kind {
     AFAR_CASE_KIND_FUTURE = 3,     /* the answer is there: the future's await does not wait */
     AFAR_CASE_KIND_TIMEOUT = 4,    /* OK when the time has come */
     AFAR_CASE_KIND_DEFAULT = 5     /* OK when no other case can happen now; homes elsewhere are
-                                      asked, which takes a round trip */
+                                      asked, which takes a round trip, or until the deadline */
 } afar_case_kind;
 
 typedef struct afar_case {
@@ -54,9 +54,11 @@ typedef enum afar_select_flags {
 } afar_select_flags;
 
 /* Waits until one case happens, and says which.  *ret_case is `count` when none did: DEADLINE_EXCEEDED when
- * time was up, which is found out a little later than `deadline` if a home elsewhere has to be asked whether
+ * time was up, which is found out a little later than `deadline` if another process has to say whether
  * it was faster; INVALID_ARGUMENT for a case or a flag that is none; FAILED_PRECONDITION for an end that has
- * finished, and when no case is on and there is no deadline.  Cases of one select may have the same channel,
+ * finished, and when no case is on and there is no deadline.  If the other process keeps its answer back,
+ * the case that it holds happens 10 seconds after the deadline, or after the time of a TIMEOUT: with UNKNOWN
+ * if it sends, with LOST if it receives (afar/channel.h).  Cases of one select may have the same channel,
  * even both ends of it: they are not paired with each other. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_select(afar_case *cases, size_t count, unsigned flags, afar_deadline deadline,

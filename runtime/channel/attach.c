@@ -9,6 +9,8 @@
  * A sender that is closed stays attached until what it posted was taken, and then ends the stream well, so
  * that the home knows that it has finished. */
 
+#include <stdio.h>
+
 #include "runtime/channel/live.h"
 
 #define STEPS 64 /* that are read before the board is told, all at once */
@@ -107,6 +109,25 @@ static void
 failed(afar__wire *wire, const afar_error *err)
 {
     give_up(end_of(wire), err);
+}
+
+/* What never left did not happen. */
+void
+afar__end_give_up_locked(afar__end *end)
+{
+    const char *name = end->type->message->name;
+    double seconds = afar__channel_patience_seconds();
+    char text[600];
+
+    if (end->wire.sent)
+        snprintf(text, sizeof text,
+                 "the home of a channel of %.400s did not answer within %g s of a deadline", name,
+                 seconds);
+    else
+        snprintf(text, sizeof text,
+                 "the home of a channel of %.400s was not reached within %g s of a deadline", name,
+                 seconds);
+    lose_locked(end, end->wire.sent ? AFAR_LOST : AFAR_UNAVAILABLE, text);
 }
 
 static void

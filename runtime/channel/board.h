@@ -361,7 +361,7 @@ struct afar__select {
 
     /* private */
     uint8_t state;
-    bool polling, stopping, due;
+    bool polling, stopping, giving_up, due;
     size_t unsure; /* guards whose home has not answered */
 
     bool by_priority; /* public */
@@ -397,6 +397,15 @@ afar__select_begin(afar__select *select, bool poll);
  * answer is under way, and `done` will be told. */
 bool
 afar__select_stop(afar__select *select);
+
+/* The round was stopped, is not done, and its owner will not wait for the answer any longer.  Says what holds it:
+ * a proxy, whose home did not answer, or a seat, whose process has a message and did not say that it arrived.  The
+ * owner breaks that off next, as if it were lost: by afar__proxy_lost or afar__seat_leave, which end the round, and
+ * `done` is told.  A message of its own that may have been received: UNKNOWN.  A receive: LOST, since a message may
+ * have been on its way, of which only the home knew.  To all others it is a loss like any, so the promises hold.  False:
+ * nothing holds it. */
+bool
+afar__select_give_up(afar__select *select, afar__proxy **ret_proxy, afar__seat **ret_seat);
 
 /* Something that is not a channel happened to an "other" guard.  True: that is what ends the round.
  * False: the round is held or not open; if it opens again it ends by this.  Between two rounds: the next

@@ -212,7 +212,7 @@ expel(struct visitor *visitor, const afar_error *err)
 
     afar__channels_lock();
     leave_seat_locked(visitor);
-    if (!visitor->finished)
+    if (!visitor->finished && !visitor->over)
         visitor->port->lost = true;
     raw = visitor->wire.raw;
     if (!raw && !visitor->error.code)
@@ -230,6 +230,26 @@ static void
 failed(afar__wire *wire, const afar_error *err)
 {
     expel(visitor_of(wire), err);
+}
+
+void
+afar__channel_expel_unlock(afar__seat *seat)
+{
+    struct visitor *visitor = visitor_of(afar__seat_user(seat));
+    afar_error err = AFAR_ERROR_INIT;
+
+    ref_visitor(&visitor->wire);
+    leave_seat_locked(visitor);
+    if (!visitor->finished)
+        visitor->port->lost = true;
+    afar__channels_unlock();
+    afar_fail(&err, AFAR_DEADLINE_EXCEEDED,
+              "a message of the channel of %s was not acknowledged, and %g s after its sender's "
+              "deadline the home waits no longer",
+              visitor->channel->type->message->name, afar__channel_patience_seconds());
+    expel(visitor, &err);
+    afar_error_clear(&err);
+    unref_visitor(&visitor->wire);
 }
 
 static void

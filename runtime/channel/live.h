@@ -27,6 +27,7 @@
 
 #include "runtime/channel/board.h"
 #include "runtime/channel/code.h"
+#include "runtime/clock.h"
 #include "runtime/engine.h"
 #include "runtime/far/packed.h"
 #include "runtime/far/raw.h"
@@ -131,6 +132,7 @@ struct afar__wire {
     bool waiting;  /* for the connection to have written */
     bool finish;   /* the stream ends well behind all that was written */
     bool finished; /* it was told so */
+    bool sent;     /* something went into the stream */
     bool failed;   /* something could not be written: nothing more goes */
     bool told;     /* its owner was told that */
     bool stalled;
@@ -243,6 +245,11 @@ afar__channel_is_visited_locked(const afar__channel *channel);
 bool
 afar__channels_are_visited_locked(void);
 
+/* Its process keeps back an answer that a thread here has waited for long enough: its call fails.  Under
+ * the lock, which it lets go. */
+void
+afar__channel_expel_unlock(afar__seat *seat);
+
 /* The object that stands for its ends of that kind, with a reference, which counts as an end. */
 AFAR_MUST_USE afar_code
 afar__channel_object(afar__channel *channel, afar__direction direction, afar_object **ret_object,
@@ -313,6 +320,10 @@ afar__end_reach(afar__end *end, int64_t deadline, afar_error *err);
 void
 afar__end_bind(afar__end *end);
 
+/* Its home keeps back an answer that a thread has waited for long enough: the end is lost. */
+void
+afar__end_give_up_locked(afar__end *end);
+
 /* The user has let go: its stream ends when nothing of it is under way. */
 void
 afar__end_detach_locked(afar__end *end);
@@ -345,6 +356,17 @@ void
 afar__end_guard(const afar__end *end, afar__guard *guard);
 
 /* ---- waiting (rest.c) ---- */
+
+/* How long a thread whose deadline has passed waits for an answer that only a process elsewhere can give, before it
+ * breaks off what holds it.  Tests make it shorter. */
+#define AFAR__CHANNEL_PATIENCE (10 * AFAR__SECOND)
+extern _Atomic int64_t afar__channel_patience;
+
+static inline double
+afar__channel_patience_seconds(void)
+{
+    return (double)afar__channel_patience / (double)AFAR__SECOND;
+}
 
 /* A thread and its select; best at the beginning of a line of memory. */
 typedef struct afar__rest afar__rest;

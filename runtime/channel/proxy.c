@@ -99,6 +99,10 @@ end_ticket(afar__ticket *ticket, bool lost)
         return;
     }
     proxy->posts.refused += ticket->post;
+    if (lost && guard && happening && guard->select->giving_up) {
+        afar__ticket_happened(ticket, AFAR_LOST, proxy->text, NULL);
+        return;
+    }
     if (guard && happening)
         afar__select_reopen(guard->select);
     if (guard)

@@ -24,6 +24,8 @@
 
 enum { AWAKE, DONE, ASLEEP };
 
+_Atomic int64_t afar__channel_patience = AFAR__CHANNEL_PATIENCE;
+
 static bool
 is_done(const afar__rest *rest)
 {
@@ -109,32 +111,63 @@ wait_unlocked(afar__rest *rest, int64_t deadline, bool *ret_refused)
     return result == AFAR__WAIT_WOKEN;
 }
 
-/* Until it is done, or stopped, which may need an answer of a home elsewhere.  Has the lock when it returns,
+/* Time is up, and the answer that is under way did not come in time either: what holds the round is broken off, so
+ * it will be done.  Lets the lock go and takes it again. */
+static void
+give_up_locked(afar__rest *rest)
+{
+    afar__proxy *proxy;
+    afar__seat *seat;
+
+    if (!afar__select_give_up(&rest->select, &proxy, &seat))
+        return;
+    if (proxy) {
+        afar__end_give_up_locked(afar__proxy_user(proxy));
+        return;
+    }
+    afar__channel_expel_unlock(seat);
+    afar__channels_lock();
+}
+
+/* Under the lock: time is up.  Whether the round is over; if not, `deadline` is that of the answer. */
+static bool
+stop_locked(afar__rest *rest, bool late, int64_t *deadline)
+{
+    if (!late) {
+        *deadline = afar__now() + afar__channel_patience;
+        return afar__select_stop(&rest->select);
+    }
+    if (afar__now() >= *deadline) {
+        *deadline = AFAR__NEVER;
+        give_up_locked(rest);
+    }
+    return is_done(rest);
+}
+
+/* Until it is done, or stopped, which may need an answer from elsewhere.  Has the lock when it returns,
  * but if it was done for a thread that does not poll: nobody else knows of the select then. */
 static afar_code
 finish_round_unlock(afar__rest *rest, int64_t deadline, bool *ret_late, bool *ret_locked,
                     afar_error *err)
 {
-    bool refused = false, late = false, stopped = false;
+    bool refused = false, late = false;
 
-    while (!stopped) {
+    while (!*ret_locked) {
         if (rest->in_core)
             afar__waiters_add(&rest->waiters, &rest->waiter);
         afar__channels_unlock();
-        if (wait_unlocked(rest, late ? AFAR__NEVER : deadline, &refused) && !rest->in_core)
+        if (wait_unlocked(rest, deadline, &refused) && !rest->in_core)
             break;
         if (refused && late)
             sched_yield();
         afar__channels_lock();
         if (rest->in_core)
             afar__waiters_remove(&rest->waiter);
-        *ret_locked = true;
-        if (is_done(rest))
-            break;
-        if (!late)
-            stopped = afar__select_stop(&rest->select);
-        late = true;
-        *ret_locked = stopped;
+        *ret_locked = is_done(rest);
+        if (!*ret_locked) {
+            *ret_locked = stop_locked(rest, late, &deadline);
+            late = true;
+        }
     }
     *ret_late = late && !rest->select.happened;
     if (refused && *ret_late)

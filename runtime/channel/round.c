@@ -146,7 +146,7 @@ afar__select_done(afar__select *select, afar__guard *guard, afar_code code, cons
     select->held_by = NULL;
     select->held_by_far = NULL;
     select->fired = NULL;
-    select->stopping = false;
+    select->stopping = select->giving_up = false;
     select->polling = false;
     if (guard) {
         guard->missed = false;

@@ -111,6 +111,24 @@ afar__select_stop(afar__select *select)
     return is_done(select);
 }
 
+/* What holds it otherwise was let go of when it was stopped. */
+bool
+afar__select_give_up(afar__select *select, afar__proxy **ret_proxy, afar__seat **ret_seat)
+{
+    const afar__offer *pair = select->held_by ? select->held_by->pair : NULL;
+
+    *ret_proxy = NULL;
+    *ret_seat = NULL;
+    if (select->state != AFAR__SELECT_HELD || !select->stopping)
+        return false;
+    if (select->held_by_far)
+        *ret_proxy = select->held_by_far->proxy;
+    else if (pair)
+        *ret_seat = pair->seat;
+    select->giving_up = *ret_proxy || *ret_seat;
+    return select->giving_up;
+}
+
 bool
 afar__select_fire(afar__select *select, afar__guard *guard)
 {

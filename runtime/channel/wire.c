@@ -208,7 +208,7 @@ afar__wire_shut_locked(afar__wire *wire)
         wire->first = wire->last = NULL;
         wire->segments = 0;
     }
-    wire->finish = wire->finished = wire->failed = wire->told = false;
+    wire->finish = wire->finished = wire->sent = wire->failed = wire->told = false;
     if (!wire->raw && !wire->dropped)
         return;
     if (wire->raw)
@@ -330,6 +330,7 @@ send_one_locked(afar__wire *wire)
     afar_error err = AFAR_ERROR_INIT;
     afar_code code = AFAR_OK;
 
+    wire->sent = true;
     if (!segment)
         wire->finished = true;
     afar__channels_let_go();

@@ -496,6 +496,23 @@ waiter_poll(waiter *w)
     return afar__select_begin(&w->select, true);
 }
 
+void
+waiter_give_up(waiter *w)
+{
+    afar__proxy *proxy;
+    afar__seat *seat;
+
+    CHECK_INT(w->done, 0);
+    CHECK(afar__select_give_up(&w->select, &proxy, &seat));
+    CHECK(!proxy != !seat);
+    if (proxy)
+        line_cut_proxy(afar__proxy_user(proxy));
+    else
+        line_cut_seat(afar__seat_user(seat));
+    CHECK_INT(w->done, 1);
+    CHECK(!afar__select_give_up(&w->select, &proxy, &seat));
+}
+
 int
 waiter_result(waiter *w, afar_code *ret_code)
 {

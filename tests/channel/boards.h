@@ -146,6 +146,10 @@ waiter_begin(waiter *w);
 bool
 waiter_poll(waiter *w);
 
+/* The round was stopped, and its answer does not come: what holds it is cut on this side, and it is done. */
+void
+waiter_give_up(waiter *w);
+
 /* Which guard happened, and with what: the round must be done.  -1: none. */
 int
 waiter_result(waiter *w, afar_code *ret_code);

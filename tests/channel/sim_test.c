@@ -81,6 +81,7 @@ print_counts(const struct sim_counts *counts)
     print_count("rounds: lost", counts->lost);
     print_count("rounds: unknown", counts->unknown);
     print_count("rounds: out of memory", counts->refused);
+    print_count("rounds: given up", counts->given_up);
     print_count("posts", counts->posted);
     for (unsigned i = 0; i < SIM_KINDS; i++)
         print_count(sim_step_name(i), counts->said[i]);

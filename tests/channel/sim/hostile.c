@@ -6,6 +6,7 @@
 #include "world.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- what they are ---- */
 
@@ -78,9 +79,20 @@ number_near(struct sim_world *world, uint64_t count)
     return count > 2 ? count - sim_below(world, 3) : count;
 }
 
-static afar__step
-some_act(struct sim_world *world, const struct tap *tap)
+/* One of the process that it says it is. */
+static uint64_t
+select_in_use(struct sim_world *world, const struct sim_link *link)
 {
+    for (unsigned i = 0; i < world->node_count; i++)
+        if (memcmp(link->process, world->nodes[i].process, sizeof link->process) == 0)
+            return number_near(world, world->nodes[i].board.selects);
+    return 1;
+}
+
+static afar__step
+some_act(struct sim_world *world, const struct sim_link *link)
+{
+    const struct tap *tap = &link->tap;
     afar__step step = { .kind = AFAR__STEP_OFFER };
 
     switch (sim_below(world, 12)) {
@@ -111,7 +123,7 @@ some_act(struct sim_world *world, const struct tap *tap)
         }
         /* fall through */
     default:
-        step.select = sim_below(world, 4);
+        step.select = sim_chance(world, 2) ? sim_below(world, 4) : select_in_use(world, link);
         step.tell = sim_chance(world, 2);
     }
     return step;
@@ -154,9 +166,9 @@ speak(struct sim_world *world, struct sim_link *link)
         return;
     }
     if (sim_chance(world, 100))
-        step = to == 1 ? some_word(world, &link->tap) : some_act(world, &link->tap);
+        step = to == 1 ? some_word(world, &link->tap) : some_act(world, link);
     else
-        step = to == 1 ? some_act(world, &link->tap) : some_word(world, &link->tap);
+        step = to == 1 ? some_act(world, link) : some_word(world, &link->tap);
     sim_link_put_step(link, to, &step, payload, sim_below(world, sizeof payload));
 }
 

@@ -239,7 +239,9 @@ sim_link_stranger(struct sim_world *world, struct sim_channel *channel, afar__di
     if (side == AFAR__RECEIVES)
         channel->ways += 2; /* no order is promised any more */
     tap_open(&link->tap, side == AFAR__SENDS);
-    for (unsigned i = 0; i < sizeof link->process; i++)
+    memcpy(link->process, world->nodes[sim_below(world, world->node_count)].process,
+           sizeof link->process);
+    for (unsigned i = 0; sim_chance(world, 2) && i < sizeof link->process; i++)
         link->process[i] = sim_chance(world, 4) ? 0 : channel->node->process[i];
     sim_log(world, "link %u is a stranger's, to channel %u", link->number, channel->number);
     link->seat = afar__seat_new(channel->home, side, link->process, link);
@@ -358,7 +360,7 @@ sim_link_end(struct sim_link *link)
 
 /* The process has no call any more. */
 static void
-lose_end(struct sim_link *link, const char *text)
+lose_end(struct sim_link *link, afar_code code, const char *text)
 {
     struct sim_end *end = link->end;
 
@@ -370,7 +372,7 @@ lose_end(struct sim_link *link, const char *text)
     end->broken |= link->cut;
     if (link->cut && plant_now(&link->world->plant, PLANT_CUT_UNNOTICED, 1))
         return;
-    afar__proxy_lost(end->proxy, AFAR_LOST, text);
+    afar__proxy_lost(end->proxy, code, text);
 }
 
 bool
@@ -384,7 +386,7 @@ sim_link_notice(struct sim_link *link, int side)
     if (side == 1)
         leave(link, true);
     else
-        lose_end(link, "the link was cut");
+        lose_end(link, AFAR_LOST, "the link was cut");
     return true;
 }
 
@@ -471,16 +473,42 @@ take_said(struct sim_link *link, int to, afar__channel_said *said)
     return false;
 }
 
-/* The end that heard what cannot be ends the call. */
+/* One side ends the call; the other notices in its own time. */
 static void
-break_off(struct sim_link *link, int to)
+break_off(struct sim_link *link, int side, afar_code code, const char *text)
 {
     sim_link_cut(link);
-    link->noticed[to] = true;
-    if (to == 1)
+    link->noticed[side] = true;
+    if (side == 1)
         leave(link, true);
     else
-        lose_end(link, "what the home said cannot be");
+        lose_end(link, code, text);
+}
+
+/* What never left the process did not happen. */
+static bool
+has_left(struct sim_link *link)
+{
+    if (link->seated || link->hostile || sim_chance(link->world, 2))
+        return !plant_now(&link->world->plant, PLANT_GIVEN_UP_FALSE, 1);
+    return false;
+}
+
+void
+sim_link_give_up(struct sim_link *link, int side)
+{
+    struct sim_end *end = link->end;
+
+    sim_log(link->world, "link %u: the %s gives up", link->number, side ? "home" : "process");
+    if (side == 1) {
+        break_off(link, 1, AFAR_OK, NULL);
+    } else if (has_left(link)) {
+        break_off(link, 0, AFAR_LOST, "the home did not answer");
+    } else {
+        lose_letters(&link->to[1], 0);
+        end->unreached = true;
+        break_off(link, 0, AFAR_UNAVAILABLE, "the home was not reached");
+    }
 }
 
 static void
@@ -497,14 +525,14 @@ read_letter(struct sim_link *link, int to, struct sim_letter *letter)
         if (code != AFAR_OK)
             break;
         if (!take_said(link, to, &said)) {
-            break_off(link, to);
+            break_off(link, to, AFAR_LOST, "what the home said cannot be");
             return;
         }
     }
     if (code == AFAR_INVALID_ARGUMENT && !link->hostile)
         sim_wrong(link->world, "link %u: %s", link->number, err.message);
     if (code == AFAR_INVALID_ARGUMENT)
-        break_off(link, to);
+        break_off(link, to, AFAR_LOST, "what the home said cannot be");
     afar_error_clear(&err);
 }
 
@@ -527,7 +555,7 @@ sim_link_deliver(struct sim_link *link, int to)
         leave(link, false);
         break;
     case LETTER_CLOSE:
-        lose_end(link, "the home ended the call");
+        lose_end(link, AFAR_LOST, "the home ended the call");
         break;
     }
     free_letter(letter);

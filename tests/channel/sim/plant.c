@@ -213,6 +213,7 @@ plant_name(enum plant_kind kind)
         "ack_lost",
         "ack_too_many",
         "cut_unnoticed",
+        "given_up_false",
         "unfair",
         "priority_ignored",
     };

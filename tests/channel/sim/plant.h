@@ -38,6 +38,7 @@ enum plant_kind {
     PLANT_ACK_LOST,
     PLANT_ACK_TOO_MANY,
     PLANT_CUT_UNNOTICED,
+    PLANT_GIVEN_UP_FALSE,   /* who breaks off what holds it believes that nothing happened */
     PLANT_UNFAIR,           /* a select that should be fair goes by priority */
     PLANT_PRIORITY_IGNORED, /* and the other way round */
     PLANT_KINDS

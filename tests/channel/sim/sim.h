@@ -18,6 +18,7 @@ struct sim_counts {
     uint64_t steps, links, planted;
     uint64_t sent, received, posted, nothing, other; /* how rounds ended, and posts */
     uint64_t ended, poisoned, lost, unknown, refused;
+    uint64_t given_up;        /* rounds whose answer did not come */
     uint64_t said[SIM_KINDS]; /* acts and words that were heard */
 };
 

@@ -206,7 +206,8 @@ attach_again(struct sim_thread *thread, struct sim_hold *hold)
 
     if (!end->proxy || end->link || end->over || !channel || channel->node == end->node ||
         channel->finished[end->side] || channel->hostile != end->channel->hostile ||
-        world->link_count == SIM_LINKS || sim_end_state(end) != AFAR_LOST)
+        world->link_count == SIM_LINKS ||
+        (sim_end_state(end) != AFAR_LOST && sim_end_state(end) != AFAR_UNAVAILABLE))
         return false;
     sim_log(world, "thread %u attaches end %u again", thread->number, end->number);
     if (end->side == AFAR__RECEIVES)
@@ -482,6 +483,8 @@ sim_thread_disturb(struct sim_thread *thread)
         sim_wait_fire(wait, index);
     else if (!wait->stopping)
         sim_wait_stop(wait);
+    else if (sim_chance(world, world->profile.gives_up))
+        sim_wait_give_up(wait);
 }
 
 void

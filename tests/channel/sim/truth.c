@@ -143,6 +143,10 @@ sim_truth_over(struct sim_world *world, struct sim_end *end, afar_code code, con
         if (!channel->cut || end->side != AFAR__SENDS)
             sim_wrong(world, "end %u: unknown, and nothing was cut", end->number);
         break;
+    case AFAR_UNAVAILABLE:
+        if (!end->unreached)
+            sim_wrong(world, "end %u: not reached, and it was", end->number);
+        break;
     default:
         sim_wrong(world, "end %u: ended with code %d", end->number, (int)code);
     }

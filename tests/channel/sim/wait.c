@@ -288,6 +288,35 @@ sim_wait_stop(struct sim_wait *wait)
         sim_wait_done(wait);
 }
 
+static bool
+is_unreached(const afar__proxy *proxy)
+{
+    const char *text;
+
+    return afar__proxy_state(proxy, &text) == AFAR_UNAVAILABLE;
+}
+
+void
+sim_wait_give_up(struct sim_wait *wait)
+{
+    struct sim_world *world = wait->thread->node->world;
+    afar__proxy *proxy;
+    afar__seat *seat;
+
+    sim_log(world, "thread %u gives up", wait->thread->number);
+    world->counts.given_up++;
+    if (!afar__select_give_up(&wait->select, &proxy, &seat))
+        sim_wrong(world, "thread %u: time is up, and nothing holds it", wait->thread->number);
+    else if (proxy)
+        sim_link_give_up(((struct sim_end *)afar__proxy_user(proxy))->link, 0);
+    else
+        sim_link_give_up(afar__seat_user(seat), 1);
+    if (!wait->done)
+        sim_wrong(world, "thread %u gave up, and still waits", wait->thread->number);
+    else if (wait->select.code == AFAR_OK && !(proxy && is_unreached(proxy)))
+        sim_wrong(world, "thread %u gave up, and hears of no loss", wait->thread->number);
+}
+
 void
 sim_wait_fire(struct sim_wait *wait, unsigned index)
 {

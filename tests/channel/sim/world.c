@@ -80,6 +80,7 @@ choose_profile(struct sim_world *world)
         profile->one_receiver = false;
     }
     profile->gather = sim_chance(world, 2);
+    profile->gives_up = sim_chance(world, 3) ? 1 + sim_below(world, 3) : 0;
 }
 
 /* Nobody had room for one of its ends. */
@@ -335,6 +336,25 @@ stop_all(struct sim_world *world)
     }
 }
 
+/* Strangers say no more and stay.  Time is up for all, and what is answered by others arrives: nobody is held by
+ * those who keep their answers back for longer than he likes. */
+static void
+outlast_strangers(struct sim_world *world)
+{
+    sim_log(world, "---- strangers are silent");
+    world->settling = true;
+    settle(world);
+    stop_all(world);
+    settle(world);
+    for (unsigned i = 0; i < SIM_THREADS && !world->wrong[0]; i++) {
+        const struct sim_thread *thread = &world->threads[i];
+
+        if (thread->state == SIM_WAITING && !thread->wait->done)
+            sim_wait_give_up(thread->wait);
+    }
+    world->settling = false;
+}
+
 /* Senders finish, receivers get what is left and hear that it ended. */
 static void
 drain_all(struct sim_world *world)
@@ -436,6 +456,8 @@ run(struct sim_world *world, struct sim_counts *counts, char ret_wrong[SIM_TEXT]
     while (phases-- > 0 && !world->wrong[0]) {
         sim_hostile_add(world);
         chaos(world);
+        if (world->profile.hostile && sim_chance(world, 2))
+            outlast_strangers(world);
         sim_hostile_cut(world);
         sim_settle(world);
     }

@@ -76,6 +76,7 @@ struct sim_end {
     bool closing;     /* nobody holds it; it goes when all that is under way was answered */
     bool room;        /* something was said about its posts */
     bool broken;      /* a link of it was lost */
+    bool unreached;   /* one was given up before anything had left */
     bool over;        /* its home said Ended */
     unsigned ledger;  /* posts: see sim_ledger */
     bool gone;
@@ -198,8 +199,9 @@ struct sim_profile {
     unsigned big;                                            /* messages */
     unsigned hostile;                                        /* strangers that come at a time */
     bool one_receiver;
-    bool mesh;   /* few threads, and all have ends of all channels, for selects */
-    bool gather; /* what is said together travels together */
+    bool mesh;         /* few threads, and all have ends of all channels, for selects */
+    bool gather;       /* what is said together travels together */
+    unsigned gives_up; /* how often, of those that wait for an answer when time is up; 0: never */
 };
 
 struct sim_world {
@@ -319,6 +321,10 @@ sim_link_notice(struct sim_link *link, int side);
 void
 sim_link_cut(struct sim_link *link);
 
+/* That side does not wait for the other any longer. */
+void
+sim_link_give_up(struct sim_link *link, int side);
+
 void
 sim_link_half_close(struct sim_link *link);
 
@@ -380,6 +386,10 @@ sim_wait_begin(struct sim_wait *wait, bool poll);
 
 void
 sim_wait_stop(struct sim_wait *wait);
+
+/* An answer did not come either: what holds the round is broken off. */
+void
+sim_wait_give_up(struct sim_wait *wait);
 
 void
 sim_wait_fire(struct sim_wait *wait, unsigned index);
