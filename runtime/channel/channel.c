@@ -586,43 +586,42 @@ known_object_locked(afar__channel *channel, afar__direction direction)
     return port && afar__object_try_share(port->object) ? port->object : NULL;
 }
 
-/* One that counts. */
-static afar_code
-make_port(afar__channel *channel, afar__direction direction, struct port **ret_port,
-          afar_error *err)
+/* One that counts.  NULL: as *ret_code says. */
+static struct port *
+make_port(afar__channel *channel, afar__direction direction, afar_code *ret_code, afar_error *err)
 {
     const afar_channel_type *type = channel->type;
     struct port *port = calloc(1, sizeof *port);
-    afar_code code;
 
-    if (!port)
-        return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for an end of a channel of %s",
-                         type->message->name);
+    if (!port) {
+        *ret_code = afar_fail(err, AFAR_RESOURCE_EXHAUSTED,
+                              "no memory for an end of a channel of %s", type->message->name);
+        return NULL;
+    }
     port->channel = channel;
     port->direction = direction;
-    code = afar__host_new(direction == AFAR__SENDS ? type->sender : type->receiver, serve, port,
-                          finalize, &port->object, err);
-    if (code) {
+    *ret_code = afar__host_new(direction == AFAR__SENDS ? type->sender : type->receiver, serve,
+                               port, finalize, &port->object, err);
+    if (*ret_code) {
         free(port);
-        return code;
+        return NULL;
     }
     afar__host_take_raw(port->object);
     afar__host_when_lost(port->object, lost);
     afar__channels_lock();
     afar__channel_enter_locked(channel, direction);
     afar__channels_let_go();
-    *ret_port = port;
-    return AFAR_OK;
+    return port;
 }
 
 static afar_code
 make_object(afar__channel *channel, afar__direction direction, afar_object **ret_object,
             afar_error *err)
 {
-    struct port *port = NULL;
-    afar_code code = make_port(channel, direction, &port, err);
+    afar_code code = AFAR_OK;
+    struct port *port = make_port(channel, direction, &code, err);
 
-    if (code)
+    if (!port)
         return code;
     afar__channels_lock();
     channel->ports[direction] = port;
@@ -650,10 +649,10 @@ afar_code
 afar__channel_lend(afar__channel *channel, afar__direction direction, const afar__loan *loan,
                    afar_object **ret_object, afar_error *err)
 {
-    struct port *port = NULL;
-    afar_code code = make_port(channel, direction, &port, err);
+    afar_code code = AFAR_OK;
+    struct port *port = make_port(channel, direction, &code, err);
 
-    if (code)
+    if (!port)
         return code;
     port->loan = *loan;
     port->left.run = run_left;
