@@ -116,7 +116,8 @@ AFAR_API AFAR_MUST_USE afar_code
 afar_sender_flush(afar_sender *sender, afar_deadline deadline, afar_error *err);
 
 /* Waits for a message, which is the caller's (afar_message_free).  INVALID_ARGUMENT if it could not
- * be read, or was buffered and too much for this session: then it is lost. */
+ * be read, or was buffered and too much for this session, RESOURCE_EXHAUSTED if it takes more memory than there is
+ * or than the limits of the node allow that it came to: then it is lost. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_receiver_receive(afar_receiver *receiver, afar_deadline deadline,
                       ProtobufCMessage **ret_message, afar_error *err);

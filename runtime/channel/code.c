@@ -275,6 +275,22 @@ afar__channel_add_welcome(afar__channel_buffer *buffer, const afar__channel_welc
     return write_values(buffer, GREETING, layout_of(true, GREETING), values);
 }
 
+size_t
+afar__channel_middle(const uint8_t *data, size_t length)
+{
+    const uint8_t *at = data, *end = data + length;
+    size_t last = 0;
+
+    while (at < end && (size_t)(at - data) <= length / 2) {
+        afar__wire_field field;
+
+        last = (size_t)(at - data);
+        if (afar__wire_next(&at, end, &field))
+            return length;
+    }
+    return at < end || last == 0 ? (size_t)(at - data) : last;
+}
+
 void
 afar__channel_buffer_clear(afar__channel_buffer *buffer)
 {

@@ -55,6 +55,11 @@ afar__channel_add_hello(afar__channel_buffer *buffer, const afar__channel_hello 
 AFAR_MUST_USE bool
 afar__channel_add_welcome(afar__channel_buffer *buffer, const afar__channel_welcome *welcome);
 
+/* Where what was appended can be cut into two messages that say the same: behind the act or word that the middle is
+ * in, or before it if that is the last.  `length` if there is one only. */
+size_t
+afar__channel_middle(const uint8_t *data, size_t length);
+
 /* Takes all out and keeps the memory. */
 void
 afar__channel_buffer_clear(afar__channel_buffer *buffer);

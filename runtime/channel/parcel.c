@@ -123,6 +123,7 @@ afar__parcel_read(const uint8_t *data, size_t length, const afar_channel_type *t
     if (!parcel)
         return no_memory(type, err);
     parcel->foreign = true;
+    parcel->limits = *afar__raw_limits(item);
     if (length > 0)
         memcpy(parcel->data, data, length);
     if (type->refs)
@@ -163,8 +164,8 @@ open_foreign(afar__parcel *parcel, const afar_channel_type *type, ProtobufCMessa
 {
     afar__raw_kept *kept = parcel->kept;
     ProtobufCMessage *message = NULL;
-    afar_code code =
-        afar__decode_message(type->message, parcel->data, parcel->length, NULL, &message, err);
+    afar_code code = afar__decode_message(type->message, parcel->data, parcel->length,
+                                          &parcel->limits, &message, err);
 
     if (!code && type->refs) {
         parcel->kept = NULL;

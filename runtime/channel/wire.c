@@ -290,6 +290,23 @@ write_now(const afar__wire *wire, struct afar__segment *segment, afar_error *err
     return code;
 }
 
+/* What is too much for one message of the peer's, which may take less than a segment has, goes in two. */
+static afar_code
+send_parts(afar__raw *raw, const uint8_t *data, size_t length, afar_error *err)
+{
+    afar_code code = afar__raw_send(raw, data, length, NULL, err);
+    size_t middle;
+
+    if (code != AFAR_RESOURCE_EXHAUSTED)
+        return code;
+    middle = afar__channel_middle(data, length);
+    if (middle == length)
+        return code;
+    afar_error_clear(err);
+    code = send_parts(raw, data, middle, err);
+    return code ? code : send_parts(raw, data + middle, length - middle, err);
+}
+
 static afar_code
 send_segment(const afar__wire *wire, afar__raw *raw, struct afar__segment *segment, afar_error *err)
 {
@@ -298,7 +315,9 @@ send_segment(const afar__wire *wire, afar__raw *raw, struct afar__segment *segme
 
     if (code)
         return code;
-    if (segment->alone && segment->step.parcel)
+    if (!segment->alone)
+        return send_parts(raw, segment->buffer.data, segment->buffer.length, err);
+    if (segment->step.parcel)
         refs = segment->step.parcel->refs;
     return afar__raw_send(raw, segment->buffer.data, segment->buffer.length, refs, err);
 }

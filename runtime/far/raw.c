@@ -565,7 +565,7 @@ afar__raw_give_back(afar__raw_kept *kept)
 }
 
 const afar_message_limits *
-afar__raw_limits(const afar__raw *raw)
+afar__raw_limits(const afar__raw_item *item)
 {
-    return &raw->node->limits;
+    return &item->connection->node->limits;
 }

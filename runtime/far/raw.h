@@ -105,8 +105,8 @@ afar__raw_accept(afar__raw_kept *kept, const afar_refs *plan, ProtobufCMessage *
 void
 afar__raw_give_back(afar__raw_kept *kept);
 
-/* The limits of the node that the stream belongs to. */
+/* How messages in it may be read: the limits of the node that it came to. */
 const afar_message_limits *
-afar__raw_limits(const afar__raw *raw);
+afar__raw_limits(const afar__raw_item *item);
 
 #endif

@@ -669,3 +669,35 @@ TEST(random_messages_of_protobuf_are_read_the_same_or_refused)
     CHECK(accepted > 1000);
     afar__arena_free(arena);
 }
+
+/* Both parts are messages, and say what the whole does. */
+TEST(what_is_cut_in_the_middle_says_the_same)
+{
+    afar__channel_buffer buffer = { .data = NULL };
+
+    for (uint64_t count = 1; count < 40; count++) {
+        afar__step step = { .kind = AFAR__STEP_WITHDRAW, .number = count * count * count };
+        struct bytes whole;
+        size_t middle, acts;
+
+        CHECK(afar__channel_add(&buffer, &step, nothing));
+        whole = copy_of(buffer.data, buffer.length);
+        middle = afar__channel_middle(whole.data, whole.length);
+        CHECK(count == 1 ? middle == whole.length : middle > 0 && middle < whole.length);
+        acts = 0;
+        for (int part = 0; part < 2; part++) {
+            struct bytes half = part ? copy_of(whole.data + middle, whole.length - middle)
+                                     : copy_of(whole.data, middle);
+            to_home *read = afar__channels__v1__to_home__unpack(NULL, half.length, half.data);
+
+            CHECK(read != NULL);
+            for (size_t i = 0; i < read->n_acts; i++, acts++)
+                CHECK_INT(read->acts[i]->withdraw->offer, (acts + 1) * (acts + 1) * (acts + 1));
+            afar__channels__v1__to_home__free_unpacked(read, NULL);
+            free(half.data);
+        }
+        CHECK_INT(acts, count);
+        free(whole.data);
+    }
+    afar__channel_buffer_free(&buffer);
+}
