@@ -57,7 +57,8 @@
  *
  * `_base` makes of a typed end the one that the functions and macros below take.
  *
- * Ends may be used from any thread, by several at once.  Messages that were received are released with
+ * Ends may be used from any thread, by several at once, until one closes it: then no other may be using it,
+ * or begin to, as with memory that is freed.  Messages that were received are released with
  * afar_message_free.  In a process that was forked when there was a channel, all of this fails with
  * FAILED_PRECONDITION, as afar/node.h says of nodes. */
 
@@ -147,8 +148,9 @@ AFAR_API AFAR_MUST_USE afar_code
 afar_receiver_share(afar_receiver *receiver, afar_receiver **ret_receiver, afar_error *err);
 
 /* Lets go of an end; NULL is allowed.  A sender that did not finish finishes, without waiting: what was
- * posted still goes out.  When the last receiver is closed, senders get ENDED.  Nobody may be
- * waiting with it. */
+ * posted still goes out.  When the last receiver is closed, senders get ENDED.  No thread may be in
+ * a function with this end, or have it in a select or selector: poison ends such waits, or give each
+ * thread an end of its own (`share`). */
 AFAR_API void
 afar_sender_close(afar_sender *sender);
 AFAR_API void

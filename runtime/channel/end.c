@@ -1,7 +1,7 @@
 /* The ends of channels, and what can be done with one: send, post, receive, finish, poison, pass on.
  *
- * An end is the user's until it is closed.  What is done with one takes a reference to it for as long as it
- * lasts, so does its stream. */
+ * An end is the user's until it is closed, which must not be while a thread is in here with it.  Its stream has
+ * a reference of its own. */
 
 #include <stdlib.h>
 #include <string.h>

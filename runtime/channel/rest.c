@@ -22,6 +22,8 @@
 #include "runtime/futex.h"
 #include "runtime/host.h"
 
+#define REFUSED_TIME (10 * AFAR__MILLISECOND)
+
 enum { AWAKE, DONE, ASLEEP };
 
 _Atomic int64_t afar__channel_patience = AFAR__CHANNEL_PATIENCE;
@@ -158,8 +160,9 @@ finish_round_unlock(afar__rest *rest, int64_t deadline, bool *ret_late, bool *re
         afar__channels_unlock();
         if (wait_unlocked(rest, deadline, &refused) && !rest->in_core)
             break;
+        /* It may wait again once another handler does not: it looks now and then. */
         if (refused && late)
-            sched_yield();
+            (void)sleep_here(rest, afar__now() + REFUSED_TIME);
         afar__channels_lock();
         if (rest->in_core)
             afar__waiters_remove(&rest->waiter);
