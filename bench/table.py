@@ -40,7 +40,7 @@ def print_target(target, ours, theirs):
     figure = ours[target.key]
     ratio = figure / theirs[target.key] if target.theirs else figure
     met = ratio <= target.most if target.most else ratio >= target.least
-    limit = "at most %g" % target.most if target.most else "at least %g" % target.least
+    limit = "at most %.3g" % target.most if target.most else "at least %g" % target.least
     verdict = "met" if met else "missed"
     if ours["disturbed"] or theirs["disturbed"]:
         verdict = "disturbed: says nothing"

@@ -122,7 +122,7 @@ TARGETS = [
 ] + [
     Target(work, "two", "session", "grpc-cpp", "rate", None, 6.0) for work in ("conc", "conc8")
 ] + [
-    Target(work, "two", "session", None, key, 1.5, None)
+    Target(work, "two", "session", "grpc-cpp", key, 1 / 6, None)
     for work in ("conc", "conc8") for key in ("client_cpu_us", "server_cpu_us")
 ] + [
     Target(work, "two", ours, theirs, "rate", None, 10.0)

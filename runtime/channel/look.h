@@ -16,10 +16,12 @@
 enum {
     AFAR__LOOK_MISSED = 8, /* doublings of the pause at most */
     AFAR__LOOK_FEWEST = 20,
-    AFAR__LOOK_YIELDS = 3
+    AFAR__LOOK_YIELDS = 64,
+    AFAR__LOOK_FREE = 3 /* yields whose time is not taken */
 };
 
 #define AFAR__LOOK_LONG (40 * AFAR__MICROSECOND)
+#define AFAR__LOOK_IDLE AFAR__MICROSECOND /* a yield that took less: nobody else ran */
 
 typedef struct afar__learned {
     int looks;              /* so many were needed of late */
@@ -80,6 +82,28 @@ afar__look_long(afar__look_fn has_come, const void *arg)
     return found;
 }
 
+/* While others run on this processor, one of them may be who is waited for, and to be back in line costs less than
+ * to sleep and be woken, which is on another processor as often as not. */
+static inline bool
+afar__look_yield(afar__look_fn has_come, const void *arg)
+{
+    int64_t now = 0;
+    bool others = true;
+
+    for (int i = 0; i < AFAR__LOOK_YIELDS && others; i++) {
+        int64_t before = now;
+
+        if (has_come(arg))
+            return true;
+        sched_yield();
+        if (i < AFAR__LOOK_FREE)
+            continue;
+        now = afar__now();
+        others = now - before >= AFAR__LOOK_IDLE;
+    }
+    return has_come(arg);
+}
+
 /* True: it has come. */
 static inline bool
 afar__look(afar__look_fn has_come, const void *arg)
@@ -94,12 +118,7 @@ afar__look(afar__look_fn has_come, const void *arg)
         else if (afar__look_long(has_come, arg))
             return true;
     }
-    for (int i = 0; i < AFAR__LOOK_YIELDS; i++) {
-        if (has_come(arg))
-            return true;
-        sched_yield();
-    }
-    return has_come(arg);
+    return afar__look_yield(has_come, arg);
 }
 
 #endif
