@@ -6,10 +6,7 @@
  *     - is just what is written of it, read once more.
  *
  * An input is the byte 'h' and a ToHome, or any other byte and a ToEnd.  Built with AFAR_LIBFUZZER it is a
- * target of libFuzzer.  Without, it replays:
- *
- *     channel_fuzz FILE...    each input, then cut at every byte and changed MUTATIONS
- *                             times, the same way each time
+ * target of libFuzzer; without, replay.h says what it does.
  *
  * One thread. */
 
@@ -19,21 +16,7 @@
 
 #include "runtime/channel/code.h"
 #include "runtime/utf8.h"
-
-#define MUTATIONS 10000
-#define MOST_BYTES 65536
-
-int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
-
-static void
-require(bool condition, const char *what)
-{
-    if (condition)
-        return;
-    fprintf(stderr, "channel_fuzz: %s\n", what);
-    abort();
-}
+#include "tests/fuzz/replay.h"
 
 /* ---- what is accepted ---- */
 
@@ -158,70 +141,4 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     return 0;
 }
 
-#ifndef AFAR_LIBFUZZER
-
-/* Runs an input from a block of its own, so that reading beyond it is seen. */
-static void
-run(const uint8_t *data, size_t length)
-{
-    uint8_t *exact = malloc(length > 0 ? length : 1);
-
-    require(exact != NULL, "out of memory");
-    memcpy(exact, data, length);
-    LLVMFuzzerTestOneInput(exact, length);
-    free(exact);
-}
-
-static uint32_t
-next(uint32_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    *state ^= *state << 5;
-    return *state;
-}
-
-/* Changes a byte, or a byte and a bit. */
-static void
-run_changed(const uint8_t *data, size_t length, uint32_t *state)
-{
-    uint8_t *changed = malloc(length);
-
-    require(changed != NULL, "out of memory");
-    memcpy(changed, data, length);
-    changed[next(state) % length] = (uint8_t)next(state);
-    if (next(state) % 2)
-        changed[next(state) % length] ^= (uint8_t)(1u << next(state) % 8);
-    run(changed, length);
-    free(changed);
-}
-
-static void
-replay(const char *path)
-{
-    static uint8_t data[MOST_BYTES];
-    FILE *file = fopen(path, "rb");
-    uint32_t state = 1;
-    size_t length;
-
-    require(file != NULL, path);
-    length = fread(data, 1, sizeof data, file);
-    fclose(file);
-    require(length > 0, path);
-    for (size_t cut = 0; cut <= length; cut++)
-        run(data, cut);
-    for (int i = 0; i < MUTATIONS; i++)
-        run_changed(data, length, &state);
-}
-
-int
-main(int argc, char **argv)
-{
-    require(argc > 1, "no input");
-    for (int i = 1; i < argc; i++)
-        replay(argv[i]);
-    printf("%d inputs\n", argc - 1);
-    return EXIT_SUCCESS;
-}
-
-#endif
+const replay replay_how = { .name = "channel_fuzz", .changes = 10000 };

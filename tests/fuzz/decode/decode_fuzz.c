@@ -4,10 +4,8 @@
  *
  * The first byte of an input says what it is read as, the second within which limits.
  *
- * Built with AFAR_LIBFUZZER it is a target of libFuzzer.  Without, it replays:
- *
- *     decode_fuzz FILE...    each input, then cut at every byte and changed MUTATIONS
- *                            times, the same way each time
+ * Built with AFAR_LIBFUZZER it is a
+ * target of libFuzzer; without, replay.h says what it does.
  *
  * One thread. */
 
@@ -17,16 +15,11 @@
 
 #include "runtime/decode.h"
 #include "runtime/status.h"
+#include "tests/fuzz/replay.h"
 
 #include "legacy.pb-c.h"
 #include "values.pb-c.h"
 #include "wide.pb-c.h"
-
-#define MUTATIONS 2000
-#define MOST_BYTES 65536
-
-int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
 
 static const ProtobufCMessageDescriptor *const types[] = {
     &leaf__everything__descriptor, &leaf__scalars__descriptor, &leaf__lists__descriptor,
@@ -42,15 +35,6 @@ static const afar_message_limits limits[] = {
 };
 
 #define LIMITS (sizeof limits / sizeof limits[0])
-
-static void
-require(bool condition, const char *what)
-{
-    if (condition)
-        return;
-    fprintf(stderr, "decode_fuzz: %s\n", what);
-    abort();
-}
 
 static uint8_t *
 pack(const ProtobufCMessage *message, size_t *ret_length)
@@ -142,76 +126,4 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     return 0;
 }
 
-#ifndef AFAR_LIBFUZZER
-
-/* Runs an input from a block of its own, so that reading beyond it is seen. */
-static void
-run(const uint8_t *data, size_t length)
-{
-    uint8_t *exact = malloc(length > 0 ? length : 1);
-
-    require(exact != NULL, "out of memory");
-    memcpy(exact, data, length);
-    LLVMFuzzerTestOneInput(exact, length);
-    free(exact);
-}
-
-static uint32_t
-next(uint32_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    *state ^= *state << 5;
-    return *state;
-}
-
-/* Changes a byte or two, or repeats a part. */
-static void
-run_changed(const uint8_t *data, size_t length, uint32_t *state)
-{
-    uint8_t *changed = malloc(2 * length);
-    size_t from = next(state) % length, to = from + next(state) % (length - from);
-
-    require(changed != NULL, "out of memory");
-    memcpy(changed, data, length);
-    changed[next(state) % length] = (uint8_t)next(state);
-    if (next(state) % 2)
-        changed[next(state) % length] ^= (uint8_t)(1u << next(state) % 8);
-    if (next(state) % 2) {
-        memmove(changed + to + (to - from), changed + to, length - to);
-        memcpy(changed + to, changed + from, to - from);
-        length += to - from;
-    }
-    run(changed, length);
-    free(changed);
-}
-
-static void
-replay(const char *path)
-{
-    static uint8_t data[MOST_BYTES];
-    FILE *file = fopen(path, "rb");
-    uint32_t state = 1;
-    size_t length;
-
-    require(file != NULL, path);
-    length = fread(data, 1, sizeof data, file);
-    fclose(file);
-    require(length > 2, path);
-    for (size_t cut = 0; cut <= length; cut++)
-        run(data, cut);
-    for (int i = 0; i < MUTATIONS; i++)
-        run_changed(data, length, &state);
-}
-
-int
-main(int argc, char **argv)
-{
-    require(argc > 1, "no input");
-    for (int i = 1; i < argc; i++)
-        replay(argv[i]);
-    printf("%d inputs\n", argc - 1);
-    return EXIT_SUCCESS;
-}
-
-#endif
+const replay replay_how = { .name = "decode_fuzz", .changes = 2000, .repeats = true };

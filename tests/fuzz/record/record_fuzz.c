@@ -9,10 +9,8 @@
  *     4         an endpoint
  *     5         a key as text
  *
- * Built with AFAR_LIBFUZZER it is a target of libFuzzer.  Without, it replays:
- *
- *     record_fuzz FILE...    each input, then cut at every byte and changed MUTATIONS
- *                            times, the same way each time
+ * Built with AFAR_LIBFUZZER it is a
+ * target of libFuzzer; without, replay.h says what it does.
  *
  * One thread. */
 
@@ -24,23 +22,9 @@
 #include "runtime/decode.h"
 #include "runtime/key.h"
 #include "runtime/record.h"
-
-#define MUTATIONS 4000
-#define MOST_BYTES 65536
-
-int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
+#include "tests/fuzz/replay.h"
 
 static const char *const words[] = { "afar-record-v1", "afar-renewal-v1", "afar-removal-v1" };
-
-static void
-require(bool condition, const char *what)
-{
-    if (condition)
-        return;
-    fprintf(stderr, "record_fuzz: %s\n", what);
-    abort();
-}
 
 /* ---- what was accepted ---- */
 
@@ -220,70 +204,4 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     return 0;
 }
 
-#ifndef AFAR_LIBFUZZER
-
-/* Runs an input from a block of its own, so that reading beyond it is seen. */
-static void
-run(const uint8_t *data, size_t length)
-{
-    uint8_t *exact = malloc(length > 0 ? length : 1);
-
-    require(exact != NULL, "out of memory");
-    memcpy(exact, data, length);
-    LLVMFuzzerTestOneInput(exact, length);
-    free(exact);
-}
-
-static uint32_t
-next(uint32_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    *state ^= *state << 5;
-    return *state;
-}
-
-/* Changes a byte or two behind the first. */
-static void
-run_changed(const uint8_t *data, size_t length, uint32_t *state)
-{
-    uint8_t *changed = malloc(length);
-
-    require(changed != NULL, "out of memory");
-    memcpy(changed, data, length);
-    changed[1 + next(state) % (length - 1)] = (uint8_t)next(state);
-    if (next(state) % 2)
-        changed[1 + next(state) % (length - 1)] ^= (uint8_t)(1u << next(state) % 8);
-    run(changed, length);
-    free(changed);
-}
-
-static void
-replay(const char *path)
-{
-    static uint8_t data[MOST_BYTES];
-    FILE *file = fopen(path, "rb");
-    uint32_t state = 1;
-    size_t length;
-
-    require(file != NULL, path);
-    length = fread(data, 1, sizeof data, file);
-    fclose(file);
-    require(length > 2, path);
-    for (size_t cut = 0; cut <= length; cut++)
-        run(data, cut);
-    for (int i = 0; i < MUTATIONS; i++)
-        run_changed(data, length, &state);
-}
-
-int
-main(int argc, char **argv)
-{
-    require(argc > 1, "no input");
-    for (int i = 1; i < argc; i++)
-        replay(argv[i]);
-    printf("%d inputs\n", argc - 1);
-    return EXIT_SUCCESS;
-}
-
-#endif
+const replay replay_how = { .name = "record_fuzz", .changes = 4000, .fixed = 1 };

@@ -12,10 +12,8 @@
  *     - each call that was taken on returns once, each object that was out is released;
  *     - what the session sends are batches, as it would read them itself.
  *
- * Built with AFAR_LIBFUZZER it is a target of libFuzzer.  Without, it replays:
- *
- *     session_fuzz FILE...    each input, then cut at every byte and changed MUTATIONS
- *                             times, the same way each time
+ * Built with AFAR_LIBFUZZER it is a
+ * target of libFuzzer; without, replay.h says what it does.
  *
  * One thread. */
 
@@ -25,26 +23,13 @@
 
 #include "runtime/session/frame.h"
 #include "runtime/session/session.h"
+#include "tests/fuzz/replay.h"
 
-#define MUTATIONS 5000
-#define MOST_BYTES 65536
 #define REFERENCES 8
 #define CALLS 8   /* of either side, at a time */
 #define MOST 1024 /* questions in one run: steps have two bytes */
 #define OBJECTS 3
 #define SECOND INT64_C(1000000000)
-
-int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
-
-static void
-require(bool condition, const char *what)
-{
-    if (condition)
-        return;
-    fprintf(stderr, "session_fuzz: %s\n", what);
-    abort();
-}
 
 /* ---- the owner ---- */
 
@@ -464,60 +449,4 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     return 0;
 }
 
-/* ---- replay ---- */
-
-#ifndef AFAR_LIBFUZZER
-
-static uint32_t
-next(uint32_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    *state ^= *state << 5;
-    return *state;
-}
-
-/* Changes a byte, or a byte and a bit. */
-static void
-run_changed(const uint8_t *data, size_t length, uint32_t *state)
-{
-    uint8_t *changed = malloc(length);
-
-    require(changed != NULL, "out of memory");
-    memcpy(changed, data, length);
-    changed[next(state) % length] = (uint8_t)next(state);
-    if (next(state) % 2)
-        changed[next(state) % length] ^= (uint8_t)(1u << next(state) % 8);
-    LLVMFuzzerTestOneInput(changed, length);
-    free(changed);
-}
-
-static void
-replay(const char *path)
-{
-    static uint8_t data[MOST_BYTES];
-    FILE *file = fopen(path, "rb");
-    uint32_t state = 1;
-    size_t length;
-
-    require(file != NULL, path);
-    length = fread(data, 1, sizeof data, file);
-    fclose(file);
-    require(length > 0, path);
-    for (size_t cut = 0; cut <= length; cut++)
-        LLVMFuzzerTestOneInput(data, cut);
-    for (int i = 0; i < MUTATIONS; i++)
-        run_changed(data, length, &state);
-}
-
-int
-main(int argc, char **argv)
-{
-    require(argc > 1, "no input");
-    for (int i = 1; i < argc; i++)
-        replay(argv[i]);
-    printf("%d inputs\n", argc - 1);
-    return EXIT_SUCCESS;
-}
-
-#endif
+const replay replay_how = { .name = "session_fuzz", .changes = 5000 };
