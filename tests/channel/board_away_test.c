@@ -1,50 +1,8 @@
 /* How channels end for those who are elsewhere; what is sent ahead, the window, and ends that are not
  * attached yet. */
 
-#include "boards.h"
 #include "check.h"
-
-static process low, middle, high;
-static afar__home *home, *other;
-static line *from, *to; /* low's sender, high's receiver */
-
-static void
-start(unsigned capacity)
-{
-    process_init(&low, 1);
-    process_init(&middle, 2);
-    process_init(&high, 3);
-    home = afar__home_new(&middle.board, capacity);
-    other = afar__home_new(&middle.board, 0);
-    from = line_new(&low, &middle, home, AFAR__SENDS);
-    to = line_new(&high, &middle, home, AFAR__RECEIVES);
-}
-
-static void
-finish(void)
-{
-    process_clear(&low);
-    process_clear(&middle);
-    process_clear(&high);
-    afar__home_free(home);
-    afar__home_free(other);
-    CHECK_INT(parcels_live, 0);
-}
-
-static void
-go(void)
-{
-    run(&low, &middle, &high);
-}
-
-static void
-open_two(waiter *w, process *p, line *a, line *b)
-{
-    waiter_init(w);
-    waiter_far(w, a, 10);
-    waiter_far(w, b, 11);
-    waiter_open(w, p, false);
-}
+#include "three.h"
 
 /* ---- ends ---- */
 
@@ -53,7 +11,7 @@ TEST(all_seats_hear_the_end)
     waiter receives, sends;
     const char *text;
 
-    start(0);
+    start_with_lines(0);
     waiter_one_far(&receives, &high, to, 0);
     waiter_one_far(&sends, &low, from, 1);
     CHECK(!waiter_begin(&receives));
@@ -86,7 +44,7 @@ TEST(poison_from_elsewhere)
     waiter receives, sends, alt;
     line *late;
 
-    start(0);
+    start_with_lines(0);
     waiter_one_far(&receives, &high, to, 0);
     CHECK(!waiter_begin(&receives));
     go();
@@ -124,7 +82,7 @@ TEST(a_commit_wins_over_poison)
     waiter receives, sends;
 
     for (int i = 0; i < 2; i++) {
-        start(0);
+        start_with_lines(0);
         waiter_one_far(&receives, &high, to, 0);
         waiter_one_far(&sends, &low, from, 3);
         CHECK(!waiter_begin(&receives));
@@ -158,9 +116,9 @@ TEST(poison_wins_over_claims)
     line *b;
 
     for (int i = 0; i < 3; i++) {
-        start(i == 2 ? 1 : 0);
+        start_with_lines(i == 2 ? 1 : 0);
         b = line_new(&low, &middle, other, AFAR__SENDS);
-        open_two(&alt, &low, from, b);
+        open_two(&alt, &low, from, b, false);
         CHECK(!waiter_begin(&alt));
         go();
         if (i < 2) {
@@ -191,9 +149,9 @@ TEST(the_end_waits_for_what_is_held)
     line *b;
 
     for (int i = 0; i < 2; i++) {
-        start(0);
+        start_with_lines(0);
         b = line_new(&high, &middle, other, AFAR__RECEIVES);
-        open_two(&alt, &high, to, b);
+        open_two(&alt, &high, to, b, false);
         CHECK(!waiter_begin(&alt));
         go();
         waiter_one(&near, &middle, home, AFAR__SENDS, 0);
@@ -225,9 +183,9 @@ TEST(a_buffer_ends_while_it_claims)
     waiter alt;
     line *b;
 
-    start(1);
+    start_with_lines(1);
     b = line_new(&low, &middle, other, AFAR__SENDS);
-    open_two(&alt, &low, from, b);
+    open_two(&alt, &low, from, b, false);
     CHECK(!waiter_begin(&alt));
     while (line_act(from) || line_act(b))
         ;
@@ -247,7 +205,7 @@ TEST(posts_are_counted)
     waiter near;
     afar__posts posts;
 
-    start(0);
+    start_with_lines(0);
     for (int i = 0; i < 4; i++)
         CHECK(afar__proxy_post(from->proxy, parcel_new(i)));
     CHECK_INT(afar__proxy_posts(from->proxy).open, 4);
@@ -276,7 +234,7 @@ TEST(posts_are_unknown_when_the_home_is_lost)
     afar__parcel *parcel = parcel_new(1);
     line *late;
 
-    start(0);
+    start_with_lines(0);
     CHECK(afar__proxy_post(from->proxy, parcel));
     CHECK(afar__proxy_post(from->proxy, parcel_new(2)));
     line_cut(from);
@@ -306,7 +264,7 @@ TEST(the_window_is_kept)
     waiter near, sends, poll;
     afar__parcel *parcel;
 
-    start(0);
+    start_with_lines(0);
     for (int i = 0; i < FIT; i++) {
         parcel = parcel_new(i);
         parcel->bytes = 1000;
@@ -351,7 +309,7 @@ TEST(a_window_before_welcome)
     waiter sends[2], near;
     line *late;
 
-    start(0);
+    start_with_lines(0);
     late = line_unattached(&low, &middle, other, AFAR__SENDS);
     afar__proxy_attached(late->proxy);
     low.bytes = AFAR__CHANNEL_LEAST_WINDOW + 1;
@@ -380,7 +338,7 @@ TEST(guards_wait_until_the_end_is_attached)
     waiter poll, sends;
     line *late;
 
-    start(0);
+    start_with_lines(0);
     late = line_unattached(&low, &middle, other, AFAR__SENDS);
     waiter_one_far(&poll, &low, late, 1);
     CHECK(!waiter_poll(&poll)); /* the home is asked once it can be */
@@ -412,14 +370,14 @@ TEST(no_message_for_a_home_elsewhere)
     waiter sends, alt, near;
     line *b;
 
-    start(0);
+    start_with_lines(0);
     low.pack_fails = true;
     waiter_one_far(&sends, &low, from, 1);
     CHECK(waiter_begin(&sends));
     CHECK_RESULT(&sends, 0, AFAR_RESOURCE_EXHAUSTED);
     waiter_close(&sends);
     b = line_new(&low, &middle, other, AFAR__SENDS);
-    open_two(&alt, &low, from, b);
+    open_two(&alt, &low, from, b, false);
     CHECK(!waiter_begin(&alt));
     waiter_one(&near, &middle, home, AFAR__RECEIVES, 1);
     CHECK(!waiter_begin(&near));

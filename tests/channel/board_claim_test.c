@@ -1,39 +1,8 @@
 /* Channels between processes: exclusive offers, claims and their order.  boards.h says how what is
  * said is written. */
 
-#include "boards.h"
 #include "check.h"
-
-/* Claims go up: those of `low` first.  Homes are in `home`, in the middle. */
-static process low, middle, high;
-static afar__home *home, *other;
-
-static void
-start(unsigned capacity)
-{
-    process_init(&low, 1);
-    process_init(&middle, 2);
-    process_init(&high, 3);
-    home = afar__home_new(&middle.board, capacity);
-    other = afar__home_new(&middle.board, 0);
-}
-
-static void
-finish(void)
-{
-    process_clear(&low);
-    process_clear(&middle);
-    process_clear(&high);
-    afar__home_free(home);
-    afar__home_free(other);
-    CHECK_INT(parcels_live, 0);
-}
-
-static void
-go(void)
-{
-    run(&low, &middle, &high);
-}
+#include "three.h"
 
 TEST(a_sender_elsewhere)
 {
@@ -91,11 +60,8 @@ TEST(a_receiver_elsewhere)
 TEST(both_elsewhere)
 {
     waiter sends, receives;
-    line *from, *to;
 
-    start(0);
-    from = line_new(&low, &middle, home, AFAR__SENDS);
-    to = line_new(&high, &middle, home, AFAR__RECEIVES);
+    start_with_lines(0);
     waiter_one_far(&sends, &low, from, 7);
     waiter_one_far(&receives, &high, to, 0);
     for (int i = 1; i < 100; i++) {
@@ -182,16 +148,6 @@ TEST(a_future_asks_the_home)
     waiter_close(&sends);
     waiter_close(&receives);
     finish();
-}
-
-/* A select with two channels, for the tests of claims. */
-static void
-open_two(waiter *w, process *p, line *a, line *b, bool by_priority)
-{
-    waiter_init(w);
-    waiter_far(w, a, 10);
-    waiter_far(w, b, 11);
-    waiter_open(w, p, by_priority);
 }
 
 TEST(a_claim_is_granted)
@@ -527,11 +483,8 @@ TEST(a_home_here_waits_for_one_elsewhere)
 TEST(a_buffer_with_ends_elsewhere)
 {
     waiter sends, receives;
-    line *from, *to;
 
-    start(2);
-    from = line_new(&low, &middle, home, AFAR__SENDS);
-    to = line_new(&high, &middle, home, AFAR__RECEIVES);
+    start_with_lines(2);
     waiter_one_far(&sends, &low, from, 1);
     waiter_one_far(&receives, &high, to, 0);
     for (int i = 0; i < 2; i++) {
@@ -618,7 +571,7 @@ TEST(a_buffer_reserves_while_it_claims)
 TEST(offers_keep_their_age_when_a_deal_comes_to_nothing)
 {
     waiter alt, receives;
-    line *from, *a, *b;
+    line *a, *b;
 
     start(0);
     from = line_new(&low, &middle, home, AFAR__SENDS);
@@ -648,7 +601,6 @@ TEST(offers_keep_their_age_when_a_deal_comes_to_nothing)
 TEST(a_stalled_seat_is_passed_over)
 {
     waiter receives[2], sends;
-    line *to, *from;
 
     start(0);
     to = line_new(&high, &middle, home, AFAR__RECEIVES);
@@ -695,7 +647,7 @@ TEST(a_stalled_seat_is_passed_over)
 TEST(a_withdrawal_sets_the_pair_free)
 {
     waiter alt, next;
-    line *from, *a, *b;
+    line *a, *b;
 
     start(0);
     from = line_new(&low, &middle, home, AFAR__SENDS);

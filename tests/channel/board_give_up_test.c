@@ -1,50 +1,8 @@
 /* Rounds whose time is up while an answer is under way that does not come: what holds them, and what becomes of
  * all that take part when it is broken off. */
 
-#include "boards.h"
 #include "check.h"
-
-static process low, middle, high;
-static afar__home *home, *other;
-static line *from, *to; /* low's sender, high's receiver */
-
-static void
-start(unsigned capacity)
-{
-    process_init(&low, 1);
-    process_init(&middle, 2);
-    process_init(&high, 3);
-    home = afar__home_new(&middle.board, capacity);
-    other = afar__home_new(&middle.board, 0);
-    from = line_new(&low, &middle, home, AFAR__SENDS);
-    to = line_new(&high, &middle, home, AFAR__RECEIVES);
-}
-
-static void
-finish(void)
-{
-    process_clear(&low);
-    process_clear(&middle);
-    process_clear(&high);
-    afar__home_free(home);
-    afar__home_free(other);
-    CHECK_INT(parcels_live, 0);
-}
-
-static void
-go(void)
-{
-    run(&low, &middle, &high);
-}
-
-static void
-open_two(waiter *w, process *p, line *a, line *b)
-{
-    waiter_init(w);
-    waiter_far(w, a, 10);
-    waiter_far(w, b, 11);
-    waiter_open(w, p, false);
-}
+#include "three.h"
 
 static bool
 can_give_up(waiter *w)
@@ -69,7 +27,7 @@ TEST(a_sender_and_its_home)
 {
     waiter sends;
 
-    start(0);
+    start_with_lines(0);
     waiter_one_far(&sends, &low, from, 1);
     CHECK(!can_give_up(&sends));
     CHECK(!waiter_begin(&sends));
@@ -94,7 +52,7 @@ TEST(a_sender_whose_message_was_taken)
 {
     waiter sends, receives;
 
-    start(0);
+    start_with_lines(0);
     waiter_one(&receives, &middle, home, AFAR__RECEIVES, 0);
     CHECK(!waiter_begin(&receives));
     waiter_one_far(&sends, &low, from, 1);
@@ -116,7 +74,7 @@ TEST(a_receiver_and_its_home)
 {
     waiter sends, receives;
 
-    start(0);
+    start_with_lines(0);
     waiter_one_far(&receives, &high, to, 0);
     CHECK(!waiter_begin(&receives));
     CHECK(line_act(to));
@@ -146,7 +104,7 @@ TEST(what_never_left)
 {
     waiter sends, receives;
 
-    start(0);
+    start_with_lines(0);
     waiter_one_far(&sends, &low, from, 1);
     CHECK(!waiter_begin(&sends));
     CHECK(!can_give_up(&sends)); /* time is not up */
@@ -172,7 +130,7 @@ TEST(another_thread_with_that_end)
 {
     waiter sends, receives[2];
 
-    start(0);
+    start_with_lines(0);
     for (int i = 0; i < 2; i++) {
         waiter_one_far(&receives[i], &high, to, 0);
         CHECK(!waiter_begin(&receives[i]));
@@ -199,7 +157,7 @@ TEST(a_receiver_and_its_buffer)
 {
     waiter sends, receives;
 
-    start(2);
+    start_with_lines(2);
     waiter_one(&sends, &middle, home, AFAR__SENDS, 1);
     CHECK(waiter_begin(&sends));
     CHECK_RESULT(&sends, 0, AFAR_OK);
@@ -220,7 +178,7 @@ TEST(what_was_fired_meanwhile)
 {
     waiter receives, sends;
 
-    start(0);
+    start_with_lines(0);
     waiter_init(&receives);
     waiter_far(&receives, to, 0);
     waiter_other(&receives);
@@ -250,7 +208,7 @@ TEST(a_poll)
     waiter polls;
     line *b;
 
-    start(0);
+    start_with_lines(0);
     waiter_one_far(&polls, &high, to, 0);
     CHECK(!waiter_poll(&polls));
     CHECK(line_act(to));
@@ -264,7 +222,7 @@ TEST(a_poll)
     /* What its own process decides waits for nobody. */
     attach_again(to);
     b = line_new(&high, &middle, other, AFAR__RECEIVES);
-    open_two(&polls, &high, to, b);
+    open_two(&polls, &high, to, b, false);
     CHECK(!waiter_poll(&polls));
     CHECK(!can_give_up(&polls));
     CHECK(afar__select_stop(&polls.select));
@@ -281,13 +239,13 @@ TEST(a_sender_that_was_granted)
     waiter alt, third;
     line *b, *c;
 
-    start(0);
+    start_with_lines(0);
     b = line_new(&low, &middle, other, AFAR__SENDS);
     c = line_new(&high, &middle, other, AFAR__RECEIVES);
-    open_two(&third, &high, to, c);
+    open_two(&third, &high, to, c, false);
     CHECK(!waiter_begin(&third));
     go();
-    open_two(&alt, &low, from, b);
+    open_two(&alt, &low, from, b, false);
     CHECK(!waiter_begin(&alt));
     CHECK(line_act(from));
     CHECK(line_word(from)); /* a claim, which is granted */
@@ -322,9 +280,9 @@ TEST(a_receiver_that_was_granted)
     waiter alt, sends;
     line *b;
 
-    start(0);
+    start_with_lines(0);
     b = line_new(&high, &middle, other, AFAR__RECEIVES);
-    open_two(&alt, &high, to, b);
+    open_two(&alt, &high, to, b, false);
     CHECK(!waiter_begin(&alt));
     go();
     waiter_one(&sends, &middle, home, AFAR__SENDS, 1);
@@ -351,9 +309,9 @@ TEST(a_pair_whose_other_does_not_answer)
     waiter alt, sends;
     line *b;
 
-    start(0);
+    start_with_lines(0);
     b = line_new(&high, &middle, other, AFAR__RECEIVES);
-    open_two(&alt, &high, to, b);
+    open_two(&alt, &high, to, b, false);
     CHECK(!waiter_begin(&alt));
     go();
     waiter_one(&sends, &middle, home, AFAR__SENDS, 1);
@@ -372,7 +330,7 @@ TEST(a_message_that_is_not_acknowledged)
 {
     waiter receives, sends, another;
 
-    start(0);
+    start_with_lines(0);
     waiter_one_far(&receives, &high, to, 0);
     CHECK(!waiter_begin(&receives));
     CHECK(line_act(to));
@@ -403,7 +361,7 @@ TEST(a_message_from_elsewhere_that_is_not_acknowledged)
 {
     waiter receives, sends, here;
 
-    start(0);
+    start_with_lines(0);
     waiter_one_far(&receives, &high, to, 0);
     CHECK(!waiter_begin(&receives));
     CHECK(line_act(to));

@@ -1,50 +1,8 @@
 /* What each is told when the process at the other end, or the way to it, is lost, at each
  * moment.  A line's seat and its proxy notice each in its own time. */
 
-#include "boards.h"
 #include "check.h"
-
-static process low, middle, high;
-static afar__home *home, *other;
-static line *from, *to; /* low's sender, high's receiver */
-
-static void
-start(unsigned capacity)
-{
-    process_init(&low, 1);
-    process_init(&middle, 2);
-    process_init(&high, 3);
-    home = afar__home_new(&middle.board, capacity);
-    other = afar__home_new(&middle.board, 0);
-    from = line_new(&low, &middle, home, AFAR__SENDS);
-    to = line_new(&high, &middle, home, AFAR__RECEIVES);
-}
-
-static void
-finish(void)
-{
-    process_clear(&low);
-    process_clear(&middle);
-    process_clear(&high);
-    afar__home_free(home);
-    afar__home_free(other);
-    CHECK_INT(parcels_live, 0);
-}
-
-static void
-go(void)
-{
-    run(&low, &middle, &high);
-}
-
-static void
-open_two(waiter *w, process *p, line *a, line *b)
-{
-    waiter_init(w);
-    waiter_far(w, a, 10);
-    waiter_far(w, b, 11);
-    waiter_open(w, p, false);
-}
+#include "three.h"
 
 /* ---- the home is lost ---- */
 
@@ -52,7 +10,7 @@ TEST(the_home_with_a_plain_sender)
 {
     waiter sends;
 
-    start(0);
+    start_with_lines(0);
     waiter_one_far(&sends, &low, from, 1);
     CHECK(!waiter_begin(&sends));
     line_cut_proxy(from);
@@ -69,7 +27,7 @@ TEST(the_home_with_a_plain_receiver)
     waiter receives;
     const char *text;
 
-    start(0);
+    start_with_lines(0);
     waiter_one_far(&receives, &high, to, 0);
     CHECK(!waiter_begin(&receives));
     line_cut_proxy(to);
@@ -86,9 +44,9 @@ TEST(the_home_with_an_open_select)
     waiter alt;
     line *b;
 
-    start(0);
+    start_with_lines(0);
     b = line_new(&low, &middle, other, AFAR__SENDS);
-    open_two(&alt, &low, from, b);
+    open_two(&alt, &low, from, b, false);
     CHECK(!waiter_begin(&alt));
     go();
     line_cut_proxy(from);
@@ -107,9 +65,9 @@ TEST(the_home_while_it_holds_a_sender)
     waiter alt, receives;
     line *b;
 
-    start(0);
+    start_with_lines(0);
     b = line_new(&low, &middle, other, AFAR__SENDS);
-    open_two(&alt, &low, from, b);
+    open_two(&alt, &low, from, b, false);
     CHECK(!waiter_begin(&alt));
     go();
     waiter_one(&receives, &middle, home, AFAR__RECEIVES, 0);
@@ -134,9 +92,9 @@ TEST(the_home_while_it_holds_a_receiver)
     line *b;
 
     for (int i = 0; i < 2; i++) {
-        start(0);
+        start_with_lines(0);
         b = line_new(&high, &middle, other, AFAR__RECEIVES);
-        open_two(&alt, &high, to, b);
+        open_two(&alt, &high, to, b, false);
         CHECK(!waiter_begin(&alt));
         go();
         waiter_one(&sends[0], &middle, home, AFAR__SENDS, 1);
@@ -167,7 +125,7 @@ TEST(the_home_that_was_asked_to_let_go)
 {
     waiter receives;
 
-    start(0);
+    start_with_lines(0);
     waiter_one_far(&receives, &high, to, 0);
     CHECK(!waiter_begin(&receives));
     CHECK(!afar__select_stop(&receives.select));
@@ -184,7 +142,7 @@ TEST(the_receiver_before_the_message)
 {
     waiter receives, near, sends;
 
-    start(0);
+    start_with_lines(0);
     waiter_one_far(&receives, &high, to, 0);
     CHECK(!waiter_begin(&receives));
     go();
@@ -212,9 +170,9 @@ TEST(the_receiver_while_the_sender_is_claimed)
     waiter receives, alt;
     line *b;
 
-    start(0);
+    start_with_lines(0);
     b = line_new(&low, &middle, other, AFAR__SENDS);
-    open_two(&alt, &low, from, b);
+    open_two(&alt, &low, from, b, false);
     waiter_one_far(&receives, &high, to, 0);
     CHECK(!waiter_begin(&receives));
     CHECK(!waiter_begin(&alt));
@@ -239,7 +197,7 @@ lose_receiver(bool acknowledged, bool near)
 {
     waiter receives, sends;
 
-    start(0);
+    start_with_lines(0);
     waiter_one_far(&receives, &high, to, 0);
     if (near)
         waiter_one(&sends, &middle, home, AFAR__SENDS, 1);
@@ -284,7 +242,7 @@ TEST(the_sender_at_each_moment)
     for (int i = 0; i < 4; i++) {
         waiter receives, sends;
 
-        start(0);
+        start_with_lines(0);
         waiter_one_far(&sends, &low, from, 9);
         waiter_one_far(&receives, &high, to, 0);
         CHECK(!waiter_begin(&sends));
@@ -322,11 +280,11 @@ TEST(a_claimed_one_at_each_moment)
         waiter alts[2];
         line *b, *c;
 
-        start(0);
+        start_with_lines(0);
         b = line_new(&low, &middle, other, AFAR__SENDS);
         c = line_new(&high, &middle, other, AFAR__SENDS);
-        open_two(&alts[0], &low, from, b);
-        open_two(&alts[1], &high, to, c);
+        open_two(&alts[0], &low, from, b, false);
+        open_two(&alts[1], &high, to, c, false);
         CHECK(!waiter_begin(&alts[0]));
         CHECK(!waiter_begin(&alts[1]));
         while (line_act(from) || line_act(to) || line_act(b) || line_act(c))
@@ -369,7 +327,7 @@ TEST(an_end_may_be_attached_again)
 {
     waiter sends, receives;
 
-    start(0);
+    start_with_lines(0);
     waiter_one_far(&sends, &low, from, 1);
     CHECK(!waiter_begin(&sends));
     line_cut(from);

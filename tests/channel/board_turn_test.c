@@ -1,49 +1,8 @@
 /* Selects over several processes: priority, default cases, and taking turns.  boards.h says how what is
  * said is written. */
 
-#include "boards.h"
 #include "check.h"
-
-/* Claims go up: those of `low` first.  Homes are in `home`, in the middle. */
-static process low, middle, high;
-static afar__home *home, *other;
-
-static void
-start(unsigned capacity)
-{
-    process_init(&low, 1);
-    process_init(&middle, 2);
-    process_init(&high, 3);
-    home = afar__home_new(&middle.board, capacity);
-    other = afar__home_new(&middle.board, 0);
-}
-
-static void
-finish(void)
-{
-    process_clear(&low);
-    process_clear(&middle);
-    process_clear(&high);
-    afar__home_free(home);
-    afar__home_free(other);
-    CHECK_INT(parcels_live, 0);
-}
-
-static void
-go(void)
-{
-    run(&low, &middle, &high);
-}
-
-/* A select with two channels. */
-static void
-open_two(waiter *w, process *p, line *a, line *b, bool by_priority)
-{
-    waiter_init(w);
-    waiter_far(w, a, 10);
-    waiter_far(w, b, 11);
-    waiter_open(w, p, by_priority);
-}
+#include "three.h"
 
 /* ---- by priority ---- */
 

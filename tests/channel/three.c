@@ -25,6 +25,15 @@ start_with_lines(unsigned capacity)
 }
 
 void
+open_two(waiter *w, process *p, line *a, line *b, bool by_priority)
+{
+    waiter_init(w);
+    waiter_far(w, a, 10);
+    waiter_far(w, b, 11);
+    waiter_open(w, p, by_priority);
+}
+
+void
 go(void)
 {
     run(&low, &middle, &high);

@@ -15,6 +15,10 @@ start(unsigned capacity);
 void
 start_with_lines(unsigned capacity);
 
+/* A select of `p` on two lines; it sends 10 or 11. */
+void
+open_two(waiter *w, process *p, line *a, line *b, bool by_priority);
+
 /* Until all that is on its way has arrived. */
 void
 go(void);

@@ -16,7 +16,7 @@
 
 #include "runtime/channel/code.h"
 #include "runtime/utf8.h"
-#include "tests/fuzz/replay.h"
+#include "tests/fuzz/replay/replay.h"
 
 /* ---- what is accepted ---- */
 

@@ -15,7 +15,7 @@
 
 #include "runtime/decode.h"
 #include "runtime/status.h"
-#include "tests/fuzz/replay.h"
+#include "tests/fuzz/replay/replay.h"
 
 #include "legacy.pb-c.h"
 #include "values.pb-c.h"

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/fuzz/replay.h"
+#include "tests/fuzz/replay/replay.h"
 #include "tests/session/frames/frames.h"
 
 /* ---- limits ---- */

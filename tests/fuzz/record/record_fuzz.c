@@ -22,7 +22,7 @@
 #include "runtime/decode.h"
 #include "runtime/key.h"
 #include "runtime/record.h"
-#include "tests/fuzz/replay.h"
+#include "tests/fuzz/replay/replay.h"
 
 static const char *const words[] = { "afar-record-v1", "afar-renewal-v1", "afar-removal-v1" };
 

@@ -23,7 +23,7 @@
 
 #include "runtime/session/frame.h"
 #include "runtime/session/session.h"
-#include "tests/fuzz/replay.h"
+#include "tests/fuzz/replay/replay.h"
 
 #define REFERENCES 8
 #define CALLS 8   /* of either side, at a time */
