@@ -12,6 +12,7 @@
  *     attach.c    ends whose home is elsewhere: attaching to it
  *     field.c     ends in messages
  *     meet.c      where two threads meet without the lock
+ *     look.c      how long a thread looks before it sleeps
  *     rest.c      a thread's wait for its select
  *     selector.c  afar_select and selectors
  *

@@ -7,7 +7,6 @@
  * How long it looks is learned from what looking has brought, as adaptive mutexes do: too long takes the
  * processor away from the one it waits for.  What is learned is the thread's own. */
 
-#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,13 +14,10 @@
 
 enum {
     AFAR__LOOK_MISSED = 8, /* doublings of the pause at most */
-    AFAR__LOOK_FEWEST = 20,
-    AFAR__LOOK_YIELDS = 64,
-    AFAR__LOOK_FREE = 3 /* yields whose time is not taken */
+    AFAR__LOOK_FEWEST = 20
 };
 
 #define AFAR__LOOK_LONG (40 * AFAR__MICROSECOND)
-#define AFAR__LOOK_IDLE AFAR__MICROSECOND /* a yield that took less: nobody else ran */
 
 typedef struct afar__learned {
     int looks;              /* so many were needed of late */
@@ -29,7 +25,7 @@ typedef struct afar__learned {
     int processors;         /* that this thread may run on; 0: not known yet */
 } afar__learned;
 
-extern _Thread_local afar__learned afar__looks_learned; /* rest.c */
+extern _Thread_local afar__learned afar__looks_learned; /* look.c */
 
 typedef bool (*afar__look_fn)(const void *arg);
 
@@ -83,26 +79,10 @@ afar__look_long(afar__look_fn has_come, const void *arg)
 }
 
 /* While others run on this processor, one of them may be who is waited for, and to be back in line costs less than
- * to sleep and be woken, which is on another processor as often as not. */
-static inline bool
-afar__look_yield(afar__look_fn has_come, const void *arg)
-{
-    int64_t now = 0;
-    bool others = true;
-
-    for (int i = 0; i < AFAR__LOOK_YIELDS && others; i++) {
-        int64_t before = now;
-
-        if (has_come(arg))
-            return true;
-        sched_yield();
-        if (i < AFAR__LOOK_FREE)
-            continue;
-        now = afar__now();
-        others = now - before >= AFAR__LOOK_IDLE;
-    }
-    return has_come(arg);
-}
+ * to sleep and be woken, which is on another processor as often as not.  Only a few threads do so at a time:
+ * those that are woken wait behind them. */
+bool
+afar__look_yield(afar__look_fn has_come, const void *arg);
 
 /* True: it has come. */
 static inline bool

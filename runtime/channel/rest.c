@@ -6,14 +6,10 @@
  * There are two ways to wait.  What can only come from threads of this process needs nobody to poll for it: the
  * thread looks at its state for a while, since who answers does so at once or is not running, and then
  * sleeps on it.  All else goes by afar__wait, which polls the core; library threads always do, for they
- * have to be replaced while they wait.
- */
+ * have to be replaced while they wait. */
 
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "runtime/call.h"
 #include "runtime/channel/live.h"
@@ -38,19 +34,6 @@ static inline bool
 has_come(const void *rest)
 {
     return is_done(rest);
-}
-
-_Thread_local afar__learned afar__looks_learned = { .looks = 50 };
-
-bool
-afar__look_has_processors(void)
-{
-    afar__learned *learned = &afar__looks_learned;
-    cpu_set_t set;
-
-    if (learned->processors == 0)
-        learned->processors = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return learned->processors > 1;
 }
 
 /* ---- told by the board ---- */
