@@ -263,7 +263,8 @@ write_end_tables(idl_writer *writer, const idl_message *message, const char *end
     write_format(writer, "\"%s(%s)\",\n", kind, message->full_name);
     write_template(writer, words,
                    "    afar_$end$_methods, 1, sizeof(afar_method),\n"
-                   "    &afar_file_afar_channel_proto\n"
+                   "    &afar_file_afar_channel_proto,\n"
+                   "    &$entry$_channel_type\n"
                    "};\n\n"
                    "static const afar_ref_field $entry$_$end$_ref_fields[] = {\n"
                    "    { 0, &$entry$_$end$_interface, NULL }\n"

@@ -146,7 +146,7 @@ write_tables(idl_writer *writer, const idl_service *service)
                      service->method_count);
     else
         write_text(writer, "    NULL, 0, sizeof(afar_method),\n");
-    write_format(writer, "    &afar_file_%s\n};\n\n", service->file->symbol);
+    write_format(writer, "    &afar_file_%s,\n    NULL\n};\n\n", service->file->symbol);
 }
 
 /* ---- unary calls ---- */

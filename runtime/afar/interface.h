@@ -56,6 +56,8 @@ typedef struct afar_interface {
     /* The .proto file as a serialised google.protobuf.FileDescriptorProto,
      * without comments, for reflection. */
     const struct afar_file *file;
+    /* Of an end of a channel: what that carries (afar/channel.h); NULL of all others. */
+    const struct afar_channel_type *channel;
 } afar_interface;
 
 typedef struct afar_file {

@@ -42,12 +42,12 @@ const ProtobufCMessageDescriptor afar__bytes_descriptor = {
 
 static const afar_interface sender = {
     AFAR_ABI, sizeof sender,       "afar.Sender(bytes)",          afar_sender_methods,
-    1,        sizeof(afar_method), &afar_file_afar_channel_proto,
+    1,        sizeof(afar_method), &afar_file_afar_channel_proto, &afar__bytes_channel_type,
 };
 
 static const afar_interface receiver = {
     AFAR_ABI, sizeof receiver,     "afar.Receiver(bytes)",        afar_receiver_methods,
-    1,        sizeof(afar_method), &afar_file_afar_channel_proto,
+    1,        sizeof(afar_method), &afar_file_afar_channel_proto, &afar__bytes_channel_type,
 };
 
 const afar_channel_type afar__bytes_channel_type = {

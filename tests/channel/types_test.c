@@ -42,6 +42,7 @@ TEST(a_type_has_an_interface_for_each_end)
     CHECK(type->refs == NULL);
     check_end(type->sender, "afar.Sender(ends.Entry)", "/afar.channels.v1.Sender/Attach");
     check_end(type->receiver, "afar.Receiver(ends.Entry)", "/afar.channels.v1.Receiver/Attach");
+    CHECK(type->sender->channel == type && type->receiver->channel == type);
 }
 
 TEST(types_share_their_methods)

@@ -37,7 +37,7 @@ static const afar_method clock_methods[] = {
 
 #define INTERFACE(name, methods, count)                                                            \
     {                                                                                              \
-        AFAR_ABI, sizeof(afar_interface), name, methods, count, sizeof(afar_method), NULL          \
+        AFAR_ABI, sizeof(afar_interface), name, methods, count, sizeof(afar_method), NULL, NULL    \
     }
 
 static const afar_interface bank = INTERFACE("bank.Account", bank_methods, 2);

@@ -93,7 +93,8 @@ static const afar_method bank_account_method[] = {
 const afar_interface bank_account_interface = {
     AFAR_ABI, sizeof(afar_interface), "bank.Account",
     bank_account_method, 5, sizeof(afar_method),
-    &afar_file_account_proto
+    &afar_file_account_proto,
+    NULL
 };
 
 afar_code
@@ -350,7 +351,8 @@ static const afar_method bank_bank_method[] = {
 const afar_interface bank_bank_interface = {
     AFAR_ABI, sizeof(afar_interface), "bank.Bank",
     bank_bank_method, 1, sizeof(afar_method),
-    &afar_file_account_proto
+    &afar_file_account_proto,
+    NULL
 };
 
 afar_code

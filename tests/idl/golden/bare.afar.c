@@ -24,7 +24,8 @@ static const afar_method int_method[] = {
 const afar_interface int_interface = {
     AFAR_ABI, sizeof(afar_interface), "int",
     int_method, 1, sizeof(afar_method),
-    &afar_file_bare_proto
+    &afar_file_bare_proto,
+    NULL
 };
 
 afar_code
@@ -89,7 +90,8 @@ static const afar_method request_method[] = {
 const afar_interface request_interface = {
     AFAR_ABI, sizeof(afar_interface), "request",
     request_method, 1, sizeof(afar_method),
-    &afar_file_bare_proto
+    &afar_file_bare_proto,
+    NULL
 };
 
 afar_code

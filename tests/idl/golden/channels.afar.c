@@ -65,7 +65,8 @@ const afar_refs channels_along_name_for_amessage_that_goes_through_channels_of_i
 static const afar_interface channels_entry_sender_interface = {
     AFAR_ABI, sizeof(afar_interface), "afar.Sender(channels.Entry)",
     afar_sender_methods, 1, sizeof(afar_method),
-    &afar_file_afar_channel_proto
+    &afar_file_afar_channel_proto,
+    &channels_entry_channel_type
 };
 
 static const afar_ref_field channels_entry_sender_ref_fields[] = {
@@ -79,7 +80,8 @@ const afar_refs channels_entry_sender_refs = {
 static const afar_interface channels_entry_receiver_interface = {
     AFAR_ABI, sizeof(afar_interface), "afar.Receiver(channels.Entry)",
     afar_receiver_methods, 1, sizeof(afar_method),
-    &afar_file_afar_channel_proto
+    &afar_file_afar_channel_proto,
+    &channels_entry_channel_type
 };
 
 static const afar_ref_field channels_entry_receiver_ref_fields[] = {
@@ -101,7 +103,8 @@ const afar_channel_type channels_entry_channel_type = {
 static const afar_interface channels_question_sender_interface = {
     AFAR_ABI, sizeof(afar_interface), "afar.Sender(channels.Question)",
     afar_sender_methods, 1, sizeof(afar_method),
-    &afar_file_afar_channel_proto
+    &afar_file_afar_channel_proto,
+    &channels_question_channel_type
 };
 
 static const afar_ref_field channels_question_sender_ref_fields[] = {
@@ -115,7 +118,8 @@ const afar_refs channels_question_sender_refs = {
 static const afar_interface channels_question_receiver_interface = {
     AFAR_ABI, sizeof(afar_interface), "afar.Receiver(channels.Question)",
     afar_receiver_methods, 1, sizeof(afar_method),
-    &afar_file_afar_channel_proto
+    &afar_file_afar_channel_proto,
+    &channels_question_channel_type
 };
 
 static const afar_ref_field channels_question_receiver_ref_fields[] = {
@@ -137,7 +141,8 @@ const afar_channel_type channels_question_channel_type = {
 static const afar_interface channels_question_answer_sender_interface = {
     AFAR_ABI, sizeof(afar_interface), "afar.Sender(channels.Question.Answer)",
     afar_sender_methods, 1, sizeof(afar_method),
-    &afar_file_afar_channel_proto
+    &afar_file_afar_channel_proto,
+    &channels_question_answer_channel_type
 };
 
 static const afar_ref_field channels_question_answer_sender_ref_fields[] = {
@@ -151,7 +156,8 @@ const afar_refs channels_question_answer_sender_refs = {
 static const afar_interface channels_question_answer_receiver_interface = {
     AFAR_ABI, sizeof(afar_interface), "afar.Receiver(channels.Question.Answer)",
     afar_receiver_methods, 1, sizeof(afar_method),
-    &afar_file_afar_channel_proto
+    &afar_file_afar_channel_proto,
+    &channels_question_answer_channel_type
 };
 
 static const afar_ref_field channels_question_answer_receiver_ref_fields[] = {
@@ -173,7 +179,8 @@ const afar_channel_type channels_question_answer_channel_type = {
 static const afar_interface channels_along_name_for_amessage_that_goes_through_channels_of_its_own_with_along_name_sender_interface = {
     AFAR_ABI, sizeof(afar_interface), "afar.Sender(channels.ALongNameForAMessageThatGoesThroughChannelsOfItsOwnWithALongName)",
     afar_sender_methods, 1, sizeof(afar_method),
-    &afar_file_afar_channel_proto
+    &afar_file_afar_channel_proto,
+    &channels_along_name_for_amessage_that_goes_through_channels_of_its_own_with_along_name_channel_type
 };
 
 static const afar_ref_field channels_along_name_for_amessage_that_goes_through_channels_of_its_own_with_along_name_sender_ref_fields[] = {
@@ -188,7 +195,8 @@ const afar_refs channels_along_name_for_amessage_that_goes_through_channels_of_i
 static const afar_interface channels_along_name_for_amessage_that_goes_through_channels_of_its_own_with_along_name_receiver_interface = {
     AFAR_ABI, sizeof(afar_interface), "afar.Receiver(channels.ALongNameForAMessageThatGoesThroughChannelsOfItsOwnWithALongName)",
     afar_receiver_methods, 1, sizeof(afar_method),
-    &afar_file_afar_channel_proto
+    &afar_file_afar_channel_proto,
+    &channels_along_name_for_amessage_that_goes_through_channels_of_its_own_with_along_name_channel_type
 };
 
 static const afar_ref_field channels_along_name_for_amessage_that_goes_through_channels_of_its_own_with_along_name_receiver_ref_fields[] = {
@@ -228,7 +236,8 @@ static const afar_method channels_ledger_method[] = {
 const afar_interface channels_ledger_interface = {
     AFAR_ABI, sizeof(afar_interface), "channels.Ledger",
     channels_ledger_method, 1, sizeof(afar_method),
-    &afar_file_channels_proto
+    &afar_file_channels_proto,
+    NULL
 };
 
 afar_code

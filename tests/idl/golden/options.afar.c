@@ -37,7 +37,8 @@ static const afar_method opt_service_method[] = {
 const afar_interface opt_service_interface = {
     AFAR_ABI, sizeof(afar_interface), "options.in.proto.Service",
     opt_service_method, 2, sizeof(afar_method),
-    &afar_file_options_proto
+    &afar_file_options_proto,
+    NULL
 };
 
 afar_code

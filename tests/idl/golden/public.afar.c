@@ -29,7 +29,8 @@ static const afar_method handed_on_fields_method[] = {
 const afar_interface handed_on_fields_interface = {
     AFAR_ABI, sizeof(afar_interface), "handed.on.Fields",
     handed_on_fields_method, 1, sizeof(afar_method),
-    &afar_file_public_proto
+    &afar_file_public_proto,
+    NULL
 };
 
 afar_code

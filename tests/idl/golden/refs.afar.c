@@ -158,7 +158,8 @@ static const afar_method refs_account_method[] = {
 const afar_interface refs_account_interface = {
     AFAR_ABI, sizeof(afar_interface), "refs.Account",
     refs_account_method, 4, sizeof(afar_method),
-    &afar_file_refs_proto
+    &afar_file_refs_proto,
+    NULL
 };
 
 afar_code
@@ -328,7 +329,8 @@ static const afar_method refs_owner_method[] = {
 const afar_interface refs_owner_interface = {
     AFAR_ABI, sizeof(afar_interface), "refs.Owner",
     refs_owner_method, 1, sizeof(afar_method),
-    &afar_file_refs_proto
+    &afar_file_refs_proto,
+    NULL
 };
 
 afar_code

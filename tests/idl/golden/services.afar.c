@@ -82,7 +82,8 @@ static const afar_method services_v1_kinds_method[] = {
 const afar_interface services_v1_kinds_interface = {
     AFAR_ABI, sizeof(afar_interface), "services.v1.Kinds",
     services_v1_kinds_method, 5, sizeof(afar_method),
-    &afar_file_services_proto
+    &afar_file_services_proto,
+    NULL
 };
 
 afar_code
@@ -365,7 +366,8 @@ static const afar_method services_v1_flags_method[] = {
 const afar_interface services_v1_flags_interface = {
     AFAR_ABI, sizeof(afar_interface), "services.v1.Flags",
     services_v1_flags_method, 4, sizeof(afar_method),
-    &afar_file_services_proto
+    &afar_file_services_proto,
+    NULL
 };
 
 afar_code
@@ -532,7 +534,8 @@ static const afar_method services_v1_retired_method[] = {
 const afar_interface services_v1_retired_interface = {
     AFAR_ABI, sizeof(afar_interface), "services.v1.Retired",
     services_v1_retired_method, 1, sizeof(afar_method),
-    &afar_file_services_proto
+    &afar_file_services_proto,
+    NULL
 };
 
 afar_code
@@ -587,7 +590,8 @@ services_v1_retired_ask_await(afar_future *future, afar_deadline deadline,
 const afar_interface services_v1_nothing_interface = {
     AFAR_ABI, sizeof(afar_interface), "services.v1.Nothing",
     NULL, 0, sizeof(afar_method),
-    &afar_file_services_proto
+    &afar_file_services_proto,
+    NULL
 };
 
 afar_code

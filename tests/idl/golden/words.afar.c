@@ -219,7 +219,8 @@ static const afar_method words_verbs_method[] = {
 const afar_interface words_verbs_interface = {
     AFAR_ABI, sizeof(afar_interface), "words.Verbs",
     words_verbs_method, 15, sizeof(afar_method),
-    &afar_file_words_proto
+    &afar_file_words_proto,
+    NULL
 };
 
 afar_code
@@ -916,7 +917,8 @@ static const afar_method words_keywords_method[] = {
 const afar_interface words_keywords_interface = {
     AFAR_ABI, sizeof(afar_interface), "words.Keywords",
     words_keywords_method, 9, sizeof(afar_method),
-    &afar_file_words_proto
+    &afar_file_words_proto,
+    NULL
 };
 
 afar_code

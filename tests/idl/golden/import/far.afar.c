@@ -18,7 +18,8 @@ const afar_refs refs_far_parcel_refs = {
 const afar_interface refs_far_place_interface = {
     AFAR_ABI, sizeof(afar_interface), "refs.far.Place",
     NULL, 0, sizeof(afar_method),
-    &afar_file_import_far_proto
+    &afar_file_import_far_proto,
+    NULL
 };
 
 afar_code

@@ -7,7 +7,8 @@
 static const afar_interface channels_feed_item_sender_interface = {
     AFAR_ABI, sizeof(afar_interface), "afar.Sender(channels.feed.Item)",
     afar_sender_methods, 1, sizeof(afar_method),
-    &afar_file_afar_channel_proto
+    &afar_file_afar_channel_proto,
+    &channels_feed_item_channel_type
 };
 
 static const afar_ref_field channels_feed_item_sender_ref_fields[] = {
@@ -21,7 +22,8 @@ const afar_refs channels_feed_item_sender_refs = {
 static const afar_interface channels_feed_item_receiver_interface = {
     AFAR_ABI, sizeof(afar_interface), "afar.Receiver(channels.feed.Item)",
     afar_receiver_methods, 1, sizeof(afar_method),
-    &afar_file_afar_channel_proto
+    &afar_file_afar_channel_proto,
+    &channels_feed_item_channel_type
 };
 
 static const afar_ref_field channels_feed_item_receiver_ref_fields[] = {

@@ -17,7 +17,8 @@ const afar_refs refs_handed_coat_refs = {
 const afar_interface refs_handed_on_interface = {
     AFAR_ABI, sizeof(afar_interface), "refs.handed.On",
     NULL, 0, sizeof(afar_method),
-    &afar_file_import_handed_proto
+    &afar_file_import_handed_proto,
+    NULL
 };
 
 afar_code
