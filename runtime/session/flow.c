@@ -283,13 +283,10 @@ is_worth(uint32_t owed, uint32_t window)
     return owed > 0 && owed >= window / 4;
 }
 
-void
-afar__flow_give_back(afar__session *session, afar__call *call, uint32_t cost)
+static void
+give_back_of_stream(afar__session *session, afar__call *call, uint32_t cost)
 {
-    if (session->over)
-        return;
-    session->owed += cost;
-    if (!call || call->returned || (call->ended && !call->ours))
+    if (session->over || !call || call->returned || (call->ended && !call->ours))
         return;
     call->owed += cost;
     if (is_worth(call->owed, session->limits.window_bytes))
@@ -297,9 +294,24 @@ afar__flow_give_back(afar__session *session, afar__call *call, uint32_t cost)
 }
 
 void
+afar__flow_give_back(afar__session *session, afar__call *call, uint32_t cost)
+{
+    if (session->over)
+        return;
+    session->owed += cost;
+    give_back_of_stream(session, call, cost);
+}
+
+void
 afar__session_taken(afar__session *session, afar__session_id handle, uint32_t cost, bool item)
 {
     afar__flow_give_back(session, item ? afar__call_of(session, handle) : NULL, cost);
+}
+
+void
+afar__session_passed(afar__session *session, afar__session_id handle, uint32_t cost)
+{
+    give_back_of_stream(session, afar__call_of(session, handle), cost);
 }
 
 static bool

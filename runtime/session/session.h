@@ -269,6 +269,12 @@ afar__session_end(afar__session *session, afar__session_id handle);
 void
 afar__session_taken(afar__session *session, afar__session_id handle, uint32_t cost, bool item);
 
+/* The same in two steps, for an ITEM that its owner keeps a while: `taken` without `item` gives the
+ * session's credit back, so that only its own stream is held up; then this gives that of the stream.
+ * The costs of several items may go together. */
+void
+afar__session_passed(afar__session *session, afar__session_id handle, uint32_t cost);
+
 /* ---- references ---- */
 
 /* Gives `count` of the references received for an import back.  Calls and references that
