@@ -18,6 +18,8 @@
 
 #include "runtime/refs.h"
 
+#include <stdlib.h>
+
 #include "runtime/call.h"
 
 #define MOST_DEPTH 100u /* of messages within messages, as in afar/message.h */
@@ -198,4 +200,75 @@ afar__refs_copy(const ProtobufCMessage *message, ProtobufCMessage *copy, afar__a
         if (type->fields[i].type == PROTOBUF_C_TYPE_MESSAGE)
             code = copy_field(message, copy, &type->fields[i], arena, err);
     return code;
+}
+
+/* ---- those of a plan ---- */
+
+/* Pointers, each of them once. */
+struct set {
+    const void **all;
+    size_t count, room;
+};
+
+static bool
+add_once(struct set *set, const void *pointer)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->all[i] == pointer)
+            return true;
+    if (set->count == set->room) {
+        size_t room = set->room * 2 + 4;
+        const void **all = realloc(set->all, room * sizeof *all);
+
+        if (!all)
+            return false;
+        set->all = all;
+        set->room = room;
+    }
+    set->all[set->count++] = pointer;
+    return true;
+}
+
+/* Plans lead to plans, also to themselves: `plans` grows while it is gone through. */
+static bool
+collect(struct set *plans, struct set *interfaces)
+{
+    for (size_t i = 0; i < plans->count; i++) {
+        const afar_refs *plan = plans->all[i];
+
+        for (uint32_t j = 0; j < plan->count; j++) {
+            const afar_ref_field *field = &plan->fields[j];
+            bool well = field->inside ? add_once(plans, field->inside)
+                                      : add_once(interfaces, field->interface);
+
+            if (!well)
+                return false;
+        }
+    }
+    return true;
+}
+
+afar_code
+afar__refs_know(afar__refs_known *known, const afar_refs *plan, afar_error *err)
+{
+    struct set plans = { NULL, 0, 0 }, interfaces = { NULL, 0, 0 };
+    bool well = !plan || (add_once(&plans, plan) && collect(&plans, &interfaces));
+
+    free(plans.all);
+    if (!well) {
+        free(interfaces.all);
+        interfaces = (struct set){ NULL, 0, 0 };
+    }
+    known->interfaces = interfaces.all;
+    known->count = interfaces.count;
+    return well ? AFAR_OK
+                : afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for the references of %s",
+                            plan->type->name);
+}
+
+void
+afar__refs_forget(afar__refs_known *known)
+{
+    free(known->interfaces);
+    *known = (afar__refs_known){ NULL, 0 };
 }

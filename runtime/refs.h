@@ -24,6 +24,19 @@ AFAR_MUST_USE afar_code
 afar__refs_copy(const ProtobufCMessage *message, ProtobufCMessage *copy, afar__arena *arena,
                 afar_error *err);
 
+/* The interfaces that references in a message may be of, wherever they are in it. */
+typedef struct afar__refs_known {
+    const void **interfaces; /* an afar_interface each */
+    size_t count;
+} afar__refs_known;
+
+/* Of a plan, which may be NULL.  RESOURCE_EXHAUSTED, and there are none. */
+AFAR_MUST_USE afar_code
+afar__refs_know(afar__refs_known *known, const afar_refs *plan, afar_error *err);
+
+void
+afar__refs_forget(afar__refs_known *known);
+
 /* Gives a received reference its object, which the arena closes when it is reset or freed,
  * also when this fails: RESOURCE_EXHAUSTED without memory. */
 AFAR_MUST_USE afar_code

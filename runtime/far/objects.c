@@ -432,6 +432,72 @@ afar__refs_accept(afar__connection *connection, const afar_refs *plan, ProtobufC
     return code;
 }
 
+/* ---- passing on ---- */
+
+/* NULL: none.  One that says nothing is what its field says, which is known if there is one only. */
+static const afar_interface *
+find_interface(const afar__refs_known *known, const afar__session_reference *reference)
+{
+    if (reference->interface.length == 0)
+        return known->count == 1 ? known->interfaces[0] : NULL;
+    for (size_t i = 0; i < known->count; i++) {
+        const afar_interface *interface = known->interfaces[i];
+
+        if (same_text(reference->interface, interface->name))
+            return interface;
+    }
+    return NULL;
+}
+
+/* Adds one to the list.  *ret_made: it is somebody's, also on failure. */
+static afar_code
+pass_one(struct receive *receive, const afar__session_reference *reference,
+         const afar__refs_known *known, afar__ref_list *list, bool *ret_made, afar_error *err)
+{
+    const afar_interface *interface = find_interface(known, reference);
+    afar_object *object = NULL;
+    afar_code code;
+
+    *ret_made = false;
+    if (!interface)
+        return afar_fail(
+            err, AFAR_INVALID_ARGUMENT, "a reference to a %.*s, which the message has no place for",
+            (int)(reference->interface.length > 100 ? 100 : reference->interface.length),
+            (const char *)reference->interface.data);
+    code = make_object(receive, reference, interface, &object, err);
+    if (code)
+        return code;
+    *ret_made = true;
+    if (strcmp(object->interface->name, interface->name) != 0)
+        code = wrong_interface(object->interface->name, strlen(object->interface->name), interface,
+                               err);
+    else if (!afar__ref_list_add(list, object))
+        code =
+            afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for %zu references", receive->count);
+    afar_object_close(object);
+    return code;
+}
+
+afar_code
+afar__refs_pass(afar__connection *connection, const afar__session_event *event,
+                const afar__refs_known *known, afar__ref_list *list, afar_error *err)
+{
+    struct receive receive = { connection, event->references, event->reference_count, NULL, NULL };
+    afar_code code = AFAR_OK;
+
+    for (size_t i = 0; i < receive.count; i++) {
+        bool made = false;
+
+        if (!code)
+            code = pass_one(&receive, &receive.references[i], known, list, &made, err);
+        if (!made)
+            refuse(connection, &receive.references[i]);
+    }
+    if (code)
+        afar__ref_list_clear(list);
+    return code;
+}
+
 void
 afar__refs_refuse(afar__connection *connection, const afar__session_event *event)
 {

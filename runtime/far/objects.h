@@ -40,6 +40,13 @@ AFAR_MUST_USE afar_code
 afar__refs_bring_home(afar__connection *connection, afar__session_reference *references,
                       size_t count, afar_error *err);
 
+/* For who passes a message on unread: adds the objects of all its references to a list, in their order.
+ * INVALID_ARGUMENT if one is of none of these interfaces.  On failure all are given back, and the list is empty.
+ * Without the lock, on the thread that pumps. */
+AFAR_MUST_USE afar_code
+afar__refs_pass(afar__connection *connection, const afar__session_event *event,
+                const afar__refs_known *known, afar__ref_list *list, afar_error *err);
+
 /* The peer has no reference to an object of ours any more: it released them, or the session ended. */
 void
 afar__refs_released(afar__connection *connection, const afar__session_event *event);

@@ -47,6 +47,15 @@ grow(afar__ref_list *list)
 }
 
 bool
+afar__ref_list_add(afar__ref_list *list, afar_object *object)
+{
+    if (list->count == list->room && !grow(list))
+        return false;
+    list->objects[list->count++] = afar_object_share(object);
+    return true;
+}
+
+bool
 afar__ref_list_copy(afar__ref_list *list, const afar__ref_list *from)
 {
     while (list->room < from->count)
@@ -71,9 +80,8 @@ number(void *arg, Afar__Ref *ref, const afar_interface *interface, afar_error *e
     if (strcmp(afar_object_interface(ref->handle)->name, interface->name) != 0)
         return afar_fail(err, AFAR_INVALID_ARGUMENT, "a reference to a %s where one to a %s goes",
                          afar_object_interface(ref->handle)->name, interface->name);
-    if (list->count == list->room && !grow(list))
+    if (!afar__ref_list_add(list, ref->handle))
         return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for %zu references", list->count);
-    list->objects[list->count++] = afar_object_share(ref->handle);
     ref->index = (uint32_t)list->count;
     return AFAR_OK;
 }

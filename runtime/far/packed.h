@@ -21,6 +21,10 @@ afar__ref_list_init(afar__ref_list *list);
 void
 afar__ref_list_clear(afar__ref_list *list);
 
+/* One more, of which it takes a reference of its own.  False without memory. */
+AFAR_MUST_USE bool
+afar__ref_list_add(afar__ref_list *list, afar_object *object);
+
 /* An empty list gets what another one has.  False, and it is still empty, without memory. */
 AFAR_MUST_USE bool
 afar__ref_list_copy(afar__ref_list *list, const afar__ref_list *from);

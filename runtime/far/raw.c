@@ -143,7 +143,7 @@ done_with(const struct afar__raw_item *item)
     if (!item->accepted)
         afar__refs_refuse(connection, item->event);
     pthread_mutex_lock(&connection->lock);
-    afar__session_taken(connection->session, item->event->call, item->event->cost, true);
+    afar__session_taken(connection->session, item->event->call, item->event->cost, !item->held);
     afar__connection_pump_locked(connection);
     pthread_mutex_unlock(&connection->lock);
 }
@@ -269,6 +269,7 @@ afar__raw_item_came(afar__raw *raw, afar__connection *connection, const afar__se
     pthread_mutex_lock(&raw->lock);
     wanted = !raw->closed && !raw->over;
     now = wanted && !raw->telling;
+    raw->source = connection;
     if (now)
         raw->telling = true;
     pthread_mutex_unlock(&raw->lock);
@@ -320,19 +321,6 @@ afar__raw_listen(afar__raw *raw, const afar__raw_ops *ops, void *arg)
 }
 
 /* ---- sending ---- */
-
-/* The connection that it sends over, with a reference; NULL: none yet, or it is over. */
-static afar__connection *
-connection_of(afar__raw *raw, bool *ret_over)
-{
-    afar__connection *connection;
-
-    pthread_mutex_lock(&raw->lock);
-    *ret_over = raw->over;
-    connection = raw->connection && !raw->over ? afar__connection_ref(raw->connection) : NULL;
-    pthread_mutex_unlock(&raw->lock);
-    return connection;
-}
 
 static afar_code
 is_over(afar_error *err)
@@ -396,6 +384,7 @@ afar__raw_send(afar__raw *raw, const void *data, size_t length, afar__ref_list *
         connection = afar__connection_ref(raw->connection);
     else
         code = raw->side->queue_locked(raw, data, length, list, err);
+    raw->queued |= !code && !connection;
     pthread_mutex_unlock(&raw->lock);
     if (!connection)
         return code;
@@ -407,11 +396,16 @@ afar__raw_send(afar__raw *raw, const void *data, size_t length, afar__ref_list *
 bool
 afar__raw_stalled(afar__raw *raw)
 {
-    bool over, stalled;
-    afar__connection *connection = connection_of(raw, &over);
+    afar__connection *connection = NULL;
+    bool stalled;
 
+    pthread_mutex_lock(&raw->lock);
+    stalled = raw->queued && !raw->connection && !raw->over;
+    if (raw->connection && !raw->over)
+        connection = afar__connection_ref(raw->connection);
+    pthread_mutex_unlock(&raw->lock);
     if (!connection)
-        return false;
+        return stalled;
     pthread_mutex_lock(&connection->lock);
     stalled = afar__session_stalled(connection->session, raw->id);
     pthread_mutex_unlock(&connection->lock);
@@ -562,6 +556,38 @@ afar__raw_give_back(afar__raw_kept *kept)
         return;
     afar__refs_refuse(kept->connection, &kept->event);
     let_go(kept);
+}
+
+afar_code
+afar__raw_pass(afar__raw_item *item, const afar__refs_known *known, afar__ref_list *list,
+               afar_error *err)
+{
+    item->accepted = true;
+    return afar__refs_pass(item->connection, item->event, known, list, err);
+}
+
+uint32_t
+afar__raw_hold(afar__raw_item *item)
+{
+    item->held = true;
+    return item->event->cost;
+}
+
+void
+afar__raw_credit(afar__raw *raw, uint32_t credit)
+{
+    afar__connection *connection;
+
+    pthread_mutex_lock(&raw->lock);
+    connection = raw->source && !raw->over ? afar__connection_ref(raw->source) : NULL;
+    pthread_mutex_unlock(&raw->lock);
+    if (!connection)
+        return;
+    pthread_mutex_lock(&connection->lock);
+    afar__session_passed(connection->session, raw->id, credit);
+    afar__connection_pump_locked(connection);
+    pthread_mutex_unlock(&connection->lock);
+    afar__connection_unref(connection);
 }
 
 const afar_message_limits *

@@ -6,9 +6,9 @@
  *
  * Callbacks run on the thread that pumps, or on one that is in a function of this file; one at a time for
  * each stream, never nested, and no lock is held.  So callbacks, of this stream and of others, may run
- * inside `open`, `serve`, `send`, `finish` and `close`: whoever calls these holds no lock that its
- * callbacks take.  Credit for what came is given back when `came` has returned: who needs a window has
- * one of its own.  What is sent waits in the session's core while the peer gives no credit; see
+ * inside `open`, `serve`, `listen`, `send`, `finish` and `close`: whoever calls these holds no lock that its
+ * callbacks take.  Credit for what came is given back when `came` has returned, unless it is held: who needs
+ * a window has one of its own, or holds.  What is sent waits in the session's core while the peer gives no credit; see
  * `stalled`. */
 
 #include "runtime/arena.h"
@@ -27,7 +27,7 @@ typedef struct afar__raw_ops {
     void (*came)(void *arg, const uint8_t *data, size_t length, afar__raw_item *item);
     /* Served streams: the caller sends no more. */
     void (*ended)(void *arg);
-    /* What waited for credit has gone. */
+    /* What waited has gone. */
     void (*writable)(void *arg);
     /* The batch that was being written when `afar__raw_idle` said false is written. */
     void (*idle)(void *arg);
@@ -41,10 +41,16 @@ typedef struct afar__raw_ops {
 
 /* Starts a stream on an object elsewhere, whatever the way to it is.  `over` may come from inside this.
  * UNIMPLEMENTED if it can be reached by plain gRPC only.  The stream belongs to no call, has no deadline,
- * and keeps the object.  Until the session is there what is sent waits. */
+ * and keeps the object.  Until the session is there what is sent waits.
+ * `ops` NULL: nobody listens yet.  What comes is kept, as far as there is credit for it, until afar__raw_listen; one that is closed
+ * before has no `released`. */
 AFAR_MUST_USE afar_code
 afar__raw_open(afar_object *object, const afar_method *method, const afar__raw_ops *ops, void *arg,
                afar__raw **ret_raw, afar_error *err);
+
+/* Somebody listens from now on: tells what came before. */
+void
+afar__raw_listen(afar__raw *raw, const afar__raw_ops *ops, void *arg);
 
 /* Takes a call that is being served, from its handler, which returns OK then: the call is deferred.  What
  * came before is told from inside this or soon after it.  The object's host must take raw streams
@@ -61,7 +67,8 @@ AFAR_MUST_USE afar_code
 afar__raw_send(afar__raw *raw, const void *data, size_t length, afar__ref_list *list,
                afar_error *err);
 
-/* Whether something that was sent waits for credit. */
+/* Whether something that was sent waits, for credit or for the session.  If so, `writable` is called when
+ * nothing does any more. */
 bool
 afar__raw_stalled(afar__raw *raw);
 
@@ -104,6 +111,20 @@ afar__raw_accept(afar__raw_kept *kept, const afar_refs *plan, ProtobufCMessage *
 /* Nobody wants them: they are given back.  Any thread, without locks; NULL is allowed. */
 void
 afar__raw_give_back(afar__raw_kept *kept);
+
+/* The same for who does not read the message: adds their objects to a list, in their order: afar__refs_pass. */
+AFAR_MUST_USE afar_code
+afar__raw_pass(afar__raw_item *item, const afar__refs_known *known, afar__ref_list *list,
+               afar_error *err);
+
+/* In `came` only: the stream's credit for the item is not given back when that returns, but by
+ * afar__raw_credit, together with that of others.  Returns how much it is.  So the sender is held up, and only on this
+ * stream. */
+uint32_t
+afar__raw_hold(afar__raw_item *item);
+
+void
+afar__raw_credit(afar__raw *raw, uint32_t credit);
 
 /* How messages in it may be read: the limits of the node that it came to. */
 const afar_message_limits *

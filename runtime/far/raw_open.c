@@ -160,8 +160,8 @@ run_drain(afar__task *task)
     } else if (finished) {
         end(ours, connection);
     }
-    if (wants_idle)
-        afar__raw_tell(&ours->base, AFAR__RAW_IDLE);
+    afar__raw_tell(&ours->base, (wants_idle ? AFAR__RAW_IDLE : 0u) |
+                                    (afar__raw_stalled(&ours->base) ? 0u : AFAR__RAW_WRITABLE));
     afar_error_clear(&err);
     afar__connection_unref(connection);
     afar__raw_unref(&ours->base);
@@ -359,6 +359,7 @@ afar__raw_open(afar_object *object, const afar_method *method, const afar__raw_o
     if (ours) {
         ours->base.ops = ops;
         ours->base.arg = arg;
+        ours->base.telling = !ops;
         *ret_raw = &ours->base;
         if (!way.route)
             afar__question_to(&ours->question, way.keep ? way.keep : object, &way);

@@ -17,6 +17,7 @@ struct afar__raw_item {
     afar__connection *connection;
     const afar__session_event *event;
     bool accepted; /* its references are somebody's */
+    bool held;     /* the stream's credit for it is given back later */
 };
 
 /* What is still to be told. */
@@ -47,11 +48,13 @@ struct afar__raw {
 
     pthread_mutex_t lock;         /* guards these; none is taken under it */
     afar__connection *connection; /* what is sent goes there; with a reference; NULL: not yet */
+    afar__connection *source; /* what came is from there, which the side keeps; NULL: nothing did */
     afar__session_id id;
     bool telling;    /* a callback runs, or nobody listens yet */
     bool closed;     /* no callback begins any more */
     bool over;       /* all that comes after this is nobody's */
     bool wants_idle; /* while there is no connection */
+    bool queued;     /* something is sent when there is one */
     unsigned due;
     struct afar__raw_kept *kept, **last_kept; /* items that came while it was telling */
     afar_error why;                           /* of OVER */
@@ -82,10 +85,6 @@ afar__raw_tell(afar__raw *raw, unsigned due);
 /* The last one; those that follow are ignored. */
 void
 afar__raw_tell_over(afar__raw *raw, const afar_error *why);
-
-/* Somebody listens from now on. */
-void
-afar__raw_listen(afar__raw *raw, const afar__raw_ops *ops, void *arg);
 
 /* ---- sending ---- */
 

@@ -5,7 +5,8 @@
  * the call that it serves: deadline, cancellation, descent and metadata go along.
  *
  * A stream has two threads, one for each direction.  The end comes from the far side; who still
- * waits for the caller then hears that the call is over.  Each has a reference to the call.
+ * waits for the caller then hears that the call is over.  Each has a reference to the call.  Those of the ends of
+ * channels have none, and are in relay_raw.c.
  *
  * One that is lent counts its streams from when they are served until they have ended. */
 
@@ -19,11 +20,15 @@
 #include <afar/message.h>
 
 #include "runtime/arena.h"
+#include "runtime/far/relay_raw.h"
+#include "runtime/far/served.h"
 #include "runtime/host.h"
 
 struct relay {
     afar_object *far;
+    afar_object *object;  /* its own, without a reference */
     afar__loan loan;      /* of nulls: it is not lent */
+    afar__task told;      /* that all have left */
     pthread_mutex_t lock; /* guards what follows */
     unsigned streams;
     bool lost; /* one of them was */
@@ -171,7 +176,8 @@ begin_stream(struct relay *relay)
     pthread_mutex_unlock(&relay->lock);
 }
 
-static void
+/* True: it was the last, and who lent it is to be told. */
+static bool
 end_stream(struct relay *relay, bool well)
 {
     bool left;
@@ -182,8 +188,7 @@ end_stream(struct relay *relay, bool well)
     left = relay->streams == 0 && !relay->lost && !relay->left;
     relay->left |= left;
     pthread_mutex_unlock(&relay->lock);
-    if (left)
-        relay->loan.left(relay->loan.arg);
+    return left;
 }
 
 /* From the caller to the far side, until either has enough. */
@@ -255,8 +260,8 @@ run_down(afar__task *task)
         code = pass_error(call, &err);
     copy_metadata(call, afar_stream_trailing_metadata(passage->stream), true);
     afar_error_clear(&err);
-    if (passage->relay)
-        end_stream(passage->relay, !code && atomic_load(&passage->finished));
+    if (passage->relay && end_stream(passage->relay, !code && atomic_load(&passage->finished)))
+        passage->relay->loan.left(passage->relay->loan.arg);
     afar_call_finish(call, code);
     leave(passage);
 }
@@ -302,6 +307,47 @@ serve_stream(struct relay *relay, afar_call *call)
     return AFAR_OK;
 }
 
+/* ---- streams of bytes ---- */
+
+static void
+run_told(afar__task *task)
+{
+    struct relay *relay = (struct relay *)((char *)task - offsetof(struct relay, told));
+
+    relay->loan.left(relay->loan.arg);
+    afar_object_close(relay->object);
+}
+
+/* Its call still keeps the relay. */
+static void
+raw_ended(void *arg, bool well)
+{
+    struct relay *relay = arg;
+
+    if (!end_stream(relay, well))
+        return;
+    afar_object_share(relay->object);
+    relay->told.run = run_told;
+    afar__engine_run(&relay->told);
+}
+
+static afar_code
+serve_raw(struct relay *relay, afar_call *call)
+{
+    afar_code code;
+
+    if (!relay->loan.left)
+        return afar__relay_raw(relay->far, call, NULL, NULL);
+    begin_stream(relay);
+    code = afar__relay_raw(relay->far, call, raw_ended, relay);
+    if (code) {
+        pthread_mutex_lock(&relay->lock);
+        relay->streams--;
+        pthread_mutex_unlock(&relay->lock);
+    }
+    return code;
+}
+
 /* ---- the object ---- */
 
 static afar_code
@@ -309,7 +355,11 @@ serve(void *self, afar_call *call)
 {
     struct relay *relay = self;
 
-    return call->method->kind == AFAR_UNARY ? serve_unary(relay, call) : serve_stream(relay, call);
+    if (call->method->kind == AFAR_UNARY)
+        return serve_unary(relay, call);
+    if (afar__is_served(call) && afar__relay_is_raw(relay->far))
+        return serve_raw(relay, call);
+    return serve_stream(relay, call);
 }
 
 afar_code
@@ -318,6 +368,14 @@ afar__relay_pass(afar_object *far, afar_call *call)
     struct relay relay = { .far = far };
 
     return serve(&relay, call);
+}
+
+static void
+lost(void *self)
+{
+    struct relay *relay = self;
+
+    afar__relay_lost(relay->far);
 }
 
 static void
@@ -345,11 +403,18 @@ new_relay(afar_object *far, const afar__loan *loan, afar_object **ret_relay, afa
     relay->far = afar_object_share(far);
     pthread_mutex_init(&relay->lock, NULL);
     code = afar__host_new(afar_object_interface(far), serve, relay, finalize, ret_relay, err);
-    if (code)
+    if (code) {
         finalize(relay);
-    else if (loan)
+        return code;
+    }
+    relay->object = *ret_relay;
+    if (loan)
         relay->loan = *loan;
-    return code;
+    if (afar__relay_is_raw(far)) {
+        afar__host_take_raw(*ret_relay);
+        afar__host_when_lost(*ret_relay, lost);
+    }
+    return AFAR_OK;
 }
 
 afar_code

@@ -8,7 +8,7 @@
 #include "runtime/host.h"
 #include "runtime/interface.h"
 
-const char *const ways[] = { TCP, UNIX, INPROC, "local", "relay", NULL };
+const char *const ways[] = { TCP, UNIX, INPROC, LOCAL, END, CHAIN, RELAY, NULL };
 
 const afar_method *
 line_method(void)
@@ -119,7 +119,10 @@ end_open(struct end *end, afar_object *target)
 {
     afar_error err = AFAR_ERROR_INIT;
 
-    CHECK_OK(afar__raw_open(target, line_method(), &ops, end, &end->raw, &err));
+    const afar_interface *interface = afar_object_interface(target);
+    const afar_method *method = interface->channel ? interface->methods : line_method();
+
+    CHECK_OK(afar__raw_open(target, method, &ops, end, &end->raw, &err));
 }
 
 afar_code
@@ -199,72 +202,139 @@ serve(void *self, afar_call *call)
 }
 
 void
-lines_open(struct lines *lines)
+lines_open(struct lines *lines, const afar_interface *interface)
 {
     static const struct event fresh = EVENT_INIT;
     afar_error err = AFAR_ERROR_INIT;
 
     lines->served = fresh;
-    CHECK_OK(afar__host_new(&far_peer_interface, serve, lines, NULL, &lines->host, &err));
+    CHECK_OK(afar__host_new(interface, serve, lines, NULL, &lines->host, &err));
     afar__host_take_raw(lines->host);
 }
 
 /* ---- ways to it ---- */
 
+static bool
+is_end(const afar_object *object)
+{
+    return afar_object_interface(object)->channel != NULL;
+}
+
+/* The reference that a message brings, in the field where it belongs; or NULL. */
+static afar_object *
+take_any(const Far__Bundle *message)
+{
+    return afar_ref_take(message->end ? message->end->end : message->one);
+}
+
+static void
+put_any(Far__Bundle *message, Afar__Sender *end, Afar__Ref *room, afar_object *object)
+{
+    if (is_end(object)) {
+        end->end = afar_ref_put(room, object);
+        message->end = end;
+    } else {
+        message->one = afar_ref_put(room, object);
+    }
+}
+
+static afar_code
+give_any(Far__Bundle *reply, afar_call *call, afar_object *object)
+{
+    Afar__Sender *end = afar_call_alloc(call, sizeof *end);
+
+    CHECK(end);
+    if (!is_end(object))
+        return afar_ref_give(call, object, &reply->one);
+    afar__sender__init(end);
+    reply->end = end;
+    return afar_ref_give(call, object, &end->end);
+}
+
 static afar_code
 keep_or_give(void *self, const Far__Bundle *request, Far__Bundle *reply, afar_call *call)
 {
-    far_peer **kept = self, *one = far_bundle_take_one(request);
+    afar_object **kept = self, *one = take_any(request);
 
     if (!one && *kept)
-        return far_bundle_give_one(reply, call, share_peer(*kept));
-    far_peer_close(*kept);
+        return give_any(reply, call, afar_object_share(*kept));
+    afar_object_close(*kept);
     *kept = one;
     return AFAR_OK;
 }
 
 static const far_peer_methods shelving = { .ask = keep_or_give };
 
-static void
-open_relay(struct way *way)
+/* What the other client gets when that object goes to a server and from there to it. */
+static afar_object *
+open_hop(struct hop *hop, afar_object *object)
 {
+    Far__Bundle request = FAR__BUNDLE__INIT, empty = FAR__BUNDLE__INIT, *reply = NULL;
+    Afar__Sender end = AFAR__SENDER__INIT;
     afar_error err = AFAR_ERROR_INIT;
+    Afar__Ref room;
 
-    pair_open(&way->pair, TCP);
-    CHECK_OK(afar_client_open(NULL, NULL, &way->other, &err));
-    far_peer *shelf = pair_peer(&way->pair, "", &shelving, &way->kept, AFAR_SERIAL);
-    far_peer *again = reach_peer_at(way->other, afar_server_address(way->pair.server), "");
-    give_to(shelf, (far_peer *)way->lines.host);
-    way->target = (afar_object *)get_from(again, 0);
-    CHECK(way->target != way->lines.host);
+    pair_open(&hop->pair, TCP);
+    CHECK_OK(afar_client_open(NULL, NULL, &hop->other, &err));
+    far_peer *shelf = pair_peer(&hop->pair, "", &shelving, &hop->kept, AFAR_SERIAL);
+    far_peer *again = reach_peer_at(hop->other, afar_server_address(hop->pair.server), "");
+    put_any(&request, &end, &room, object);
+    CHECK_OK(far_peer_ask(shelf, &request, soon(), &reply, &err));
+    afar_message_free(reply);
+    CHECK_OK(far_peer_ask(again, &empty, soon(), &reply, &err));
+    hop->target = take_any(reply);
+    CHECK(hop->target && hop->target != object);
+    afar_message_free(reply);
     far_peer_close(shelf);
     far_peer_close(again);
+    return hop->target;
+}
+
+static void
+close_hop(struct hop *hop)
+{
+    afar_object_close(hop->target);
+    afar_object_close(hop->kept);
+    afar_client_close(hop->other);
+    pair_close(&hop->pair);
+}
+
+static bool
+is(const char *kind, const char *one)
+{
+    return strcmp(kind, one) == 0;
 }
 
 void
 way_open(struct way *way, const char *kind)
 {
+    bool relayed = is(kind, RELAY) || is(kind, END) || is(kind, CHAIN);
     afar_error err = AFAR_ERROR_INIT;
 
     memset(way, 0, sizeof *way);
-    lines_open(&way->lines);
-    if (strcmp(kind, "relay") == 0) {
-        open_relay(way);
-    } else if (strcmp(kind, "local") == 0) {
-        way->target = afar_object_share(way->lines.host);
-    } else {
-        pair_open(&way->pair, kind);
-        CHECK_OK(afar_server_export(way->pair.server, "line", way->lines.host, &err));
-        way->target = (afar_object *)reach_peer(&way->pair, "line");
+    lines_open(&way->lines, is(kind, END) || is(kind, CHAIN) ? far_bundle_channel_type.sender
+                                                             : &far_peer_interface);
+    way->target = way->lines.host;
+    if (relayed)
+        way->target = open_hop(&way->hops[0], way->target);
+    if (is(kind, CHAIN))
+        way->target = open_hop(&way->hops[1], way->target);
+    if (relayed || is(kind, LOCAL)) {
+        afar_object_share(way->target);
+        return;
     }
+    pair_open(&way->pair, kind);
+    CHECK_OK(afar_server_export(way->pair.server, "line", way->lines.host, &err));
+    way->target = (afar_object *)reach_peer(&way->pair, "line");
 }
 
 void
 way_close(struct way *way)
 {
     afar_object_close(way->target);
-    far_peer_close(way->kept);
-    afar_client_close(way->other);
+    for (size_t i = 2; i-- > 0;)
+        if (way->hops[i].target)
+            close_hop(&way->hops[i]);
     if (way->pair.server)
         pair_close(&way->pair);
     afar_object_close(way->lines.host);

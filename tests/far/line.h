@@ -42,7 +42,7 @@ end_close(struct end *end);
 
 /* ---- an object that is served by ends ---- */
 
-/* The method that they are calls of. */
+/* The method that they are calls of, if the object is no end of a channel. */
 const afar_method *
 line_method(void);
 
@@ -58,14 +58,25 @@ struct lines {
     struct event *wait; /* before a call is taken, until that was raised; or NULL */
 };
 
-/* The ways to an object, for tests about all of them; ends with NULL. */
+/* The ways to an object, for tests about all of them; ends with NULL.  `END` is an end of a channel that is relayed, `CHAIN`
+ * one that is relayed twice; both as bytes.  `RELAY`, the last one, passes messages on, each as a whole. */
+#define LOCAL "local"
+#define END "end"
+#define CHAIN "chain"
+#define RELAY "relay"
 extern const char *const ways[];
+
+/* A server that keeps an object, and gives it away; who brings it there, and who gets it. */
+struct hop {
+    struct pair pair;
+    afar_client *other;
+    afar_object *kept, *target;
+};
 
 struct way {
     struct lines lines;
     struct pair pair;
-    afar_client *other;
-    far_peer *kept;      /* by the relay's process */
+    struct hop hops[2];
     afar_object *target; /* the object, as it is reached */
 };
 
@@ -77,7 +88,7 @@ way_close(struct way *way);
 
 /* Makes the object of `lines`. */
 void
-lines_open(struct lines *lines);
+lines_open(struct lines *lines, const afar_interface *interface);
 
 /* Starts a stream on the object. */
 void

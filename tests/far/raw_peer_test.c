@@ -282,18 +282,29 @@ close_under_load(struct way *way, int round)
     end_close(round % 3 ? far : &near);
 }
 
+static void
+close_often(const char *kind, int rounds)
+{
+    struct way way;
+
+    way_open(&way, kind);
+    for (int round = 0; round < rounds; round++)
+        close_under_load(&way, round);
+    way_close(&way);
+}
+
 TEST(ends_close_while_both_are_told)
 {
-    static const char *const some[] = { TCP, INPROC, "local", NULL };
+    static const char *const some[] = { TCP, INPROC, LOCAL, NULL };
 
-    for (const char *const *kind = some; *kind; kind++) {
-        struct way way;
+    for (const char *const *kind = some; *kind; kind++)
+        close_often(*kind, ROUNDS);
+}
 
-        way_open(&way, *kind);
-        for (int round = 0; round < ROUNDS; round++)
-            close_under_load(&way, round);
-        way_close(&way);
-    }
+TEST(relayed_ends_close_while_both_are_told)
+{
+    close_often(END, 4);
+    close_often(CHAIN, 2);
 }
 
 static void

@@ -115,7 +115,7 @@ wait_to_go_on(struct end *end, const Far__Bundle *bundle, afar__raw_item *item)
 
 TEST(who_sends_too_much_is_stalled_until_it_is_taken)
 {
-    for (const char *const *kind = ways; strcmp(*kind, "relay") != 0; kind++) {
+    for (const char *const *kind = ways; strcmp(*kind, RELAY) != 0; kind++) {
         struct event go = EVENT_INIT;
         struct end near;
         struct way way;
@@ -144,7 +144,7 @@ TEST(who_sends_too_much_is_stalled_until_it_is_taken)
 
 TEST(who_serves_is_stalled_as_well)
 {
-    for (const char *const *kind = ways; strcmp(*kind, "relay") != 0; kind++) {
+    for (const char *const *kind = ways; strcmp(*kind, RELAY) != 0; kind++) {
         struct event go = EVENT_INIT;
         struct end near;
         struct way way;
