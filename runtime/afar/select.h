@@ -27,7 +27,8 @@ typedef enum afar_case_kind {
     AFAR_CASE_KIND_FUTURE = 3,     /* the answer is there: the future's await does not wait */
     AFAR_CASE_KIND_TIMEOUT = 4,    /* OK when the time has come */
     AFAR_CASE_KIND_DEFAULT = 5     /* OK when no other case can happen now; homes elsewhere are
-                                      asked, which takes a round trip, or until the deadline */
+                                      asked, which takes a round trip; one that says nothing for
+                                      10 seconds counts as having nothing */
 } afar_case_kind;
 
 typedef struct afar_case {

@@ -360,7 +360,7 @@ afar__end_guard(const afar__end *end, afar__guard *guard);
 /* ---- waiting (rest.c) ---- */
 
 /* How long a thread whose deadline has passed waits for an answer that only a process elsewhere can give, before it
- * breaks off what holds it.  Tests make it shorter. */
+ * breaks off what holds it; and the deadline of a default case.  Tests make it shorter. */
 #define AFAR__CHANNEL_PATIENCE (10 * AFAR__SECOND)
 extern _Atomic int64_t afar__channel_patience;
 

@@ -244,6 +244,18 @@ first_timeout(const afar_selector *selector, int64_t *deadline)
     return first;
 }
 
+/* A default case does not wait for a home that says nothing. */
+static void
+bound_poll(const afar_selector *selector, int64_t *deadline, size_t *ret_timeout)
+{
+    int64_t most = afar__now() + afar__channel_patience;
+
+    if (most >= *deadline)
+        return;
+    *deadline = most;
+    *ret_timeout = selector->count;
+}
+
 static size_t
 first_default(const afar_selector *selector)
 {
@@ -300,6 +312,8 @@ round_of(afar_selector *selector, afar_deadline deadline, size_t *ret_case, afar
     if (selector->stale)
         afar__end_attach(selector->stale);
     selector->stale = NULL;
+    if (other < selector->count && selector->rest.elsewhere)
+        bound_poll(selector, &until, &timeout);
     do {
         if (selector->futures)
             watch_futures(selector);

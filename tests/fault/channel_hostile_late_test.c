@@ -360,6 +360,7 @@ TEST(a_home_that_is_not_reached)
     close_all_but_peer(&ends);
 }
 
+/* Alone it is withdrawn, which has an answer, too. */
 TEST(a_poll_that_is_not_answered)
 {
     afar_error err = AFAR_ERROR_INIT;
@@ -378,6 +379,34 @@ TEST(a_poll_that_is_not_answered)
     CHECK_OK(afar_select(cases, 2, AFAR_FAIR, soon(), &which, &err));
     CHECK_INT(which, 0);
     afar_message_free(cases[0].received);
+    close_ends(&ends);
+}
+
+/* With others it need not be; and a default case is never for ever. */
+TEST(polls_that_are_not_answered)
+{
+    Fault__Piece piece = FAULT__PIECE__INIT;
+    afar_error err = AFAR_ERROR_INIT;
+    struct ends ends;
+    size_t which;
+    int64_t start, took;
+
+    open_ends(&ends, PEER_HOME_SILENT);
+    afar_case cases[] = { AFAR_CASE_RECEIVE(fault_piece_receiver_base(ends.receiver)),
+                          AFAR_CASE_SEND(fault_piece_sender_base(ends.sender), &piece.base),
+                          AFAR_CASE_DEFAULT };
+    start = now_ms();
+    CHECK_OK(afar_select(cases, 3, AFAR_FAIR, AFAR_FOREVER, &which, &err));
+    took = now_ms() - start;
+    CHECK_INT(which, 2);
+    CHECK(took >= PATIENCE_MS && took < PATIENCE_MS + SLACK_MS);
+    cases[1].off = true;
+    start = now_ms();
+    CHECK_INT(afar_select(cases, 3, AFAR_FAIR, AFAR_FOREVER, &which, &err), AFAR_LOST);
+    took = now_ms() - start;
+    CHECK_INT(which, 0);
+    CHECK(took >= 2 * PATIENCE_MS && took < 2 * PATIENCE_MS + SLACK_MS);
+    afar_error_clear(&err);
     close_ends(&ends);
 }
 
