@@ -276,7 +276,8 @@ afar__channel_of(afar_object *object, afar__direction *ret_direction);
 /* afar_sender and afar_receiver are this. */
 typedef struct afar__end afar__end;
 struct afar__end {
-    atomic_uint refs; /* the user's until it is closed, which is when nobody uses it; one of its stream */
+    /* The user's until it is closed, which is when nobody uses it; one of its stream. */
+    atomic_uint refs;
     afar__direction direction;
     const afar_channel_type *type;
     afar__channel *channel; /* here; or NULL */
