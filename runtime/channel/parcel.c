@@ -33,7 +33,8 @@ new_parcel(size_t length)
 static afar_code
 no_memory(const afar_channel_type *type, afar_error *err)
 {
-    return afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a %s", type->message->name);
+    afar_fail(err, AFAR_RESOURCE_EXHAUSTED, "no memory for a %s", type->message->name);
+    return AFAR_RESOURCE_EXHAUSTED;
 }
 
 static void

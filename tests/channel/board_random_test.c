@@ -1,5 +1,5 @@
 /* Random selects of three processes on channels of all of them, with steps that are delivered in any order
- * between the lines, time-outs, stalls, and lines that are cut.  Checked: what is promised about each
+ * between the lines, time-outs, stalls, messages that cannot be sent, and lines that are cut.  Checked: what is promised about each
  * message, that a select does one thing, and that nobody is left waiting who need not. */
 
 #include <string.h>
@@ -36,8 +36,8 @@ static struct {
     fate fates[MOST];
     int values;
     uint64_t state;
-    bool cuts;
-    int sent, received, unknown, polls;
+    bool cuts, losses;
+    int sent, received, unknown, unsent, polls;
 } net;
 
 static unsigned
@@ -94,8 +94,12 @@ read_result(actor *a)
 
     a->waiting = false;
     CHECK(which >= 0 || code == AFAR_OK);
-    CHECK(code == AFAR_OK || code == AFAR_LOST || code == AFAR_UNKNOWN);
-    CHECK(net.cuts || code == AFAR_OK);
+    CHECK(code == AFAR_OK || code == AFAR_LOST || code == AFAR_UNKNOWN ||
+          code == AFAR_RESOURCE_EXHAUSTED);
+    CHECK(net.cuts || code != AFAR_LOST);
+    CHECK(net.losses || code != AFAR_RESOURCE_EXHAUSTED);
+    CHECK(net.cuts || net.losses || code != AFAR_UNKNOWN);
+    net.unsent += code == AFAR_RESOURCE_EXHAUSTED;
     for (size_t i = 0; i < w->count; i++) {
         afar__guard *guard = &w->guards[i];
         fate *f = &net.fates[(intptr_t)guard->user];
@@ -103,7 +107,7 @@ read_result(actor *a)
         if (a->channels[i] < 0)
             continue;
         if (guard->direction == AFAR__RECEIVES) {
-            CHECK((int)i != which || code != AFAR_UNKNOWN);
+            CHECK((int)i != which || (code != AFAR_UNKNOWN && code != AFAR_RESOURCE_EXHAUSTED));
             if ((int)i == which && code == AFAR_OK) {
                 net.received++;
                 CHECK_INT(++net.fates[w->value].received, 1);
@@ -176,6 +180,16 @@ any_line(channel **ret_channel)
     return c->lines[p == c->maker ? (p + 1) % PROCESSES : p][chance(2)];
 }
 
+/* A message, if that is next, is too much for the line. */
+static void
+lose_message(line *l)
+{
+    if (chance(2) == 0 && line_act_brings_message(l))
+        line_act_unsent(l, AFAR_RESOURCE_EXHAUSTED, "too much");
+    else if (l->seat && line_word_brings_message(l))
+        line_word_unsent(l, AFAR_RESOURCE_EXHAUSTED, "too much");
+}
+
 static void
 move(line *l, channel *c)
 {
@@ -188,6 +202,8 @@ move(line *l, channel *c)
     } else if (!l->seat && what < 20) {
         line_cut_proxy(l);
         line_again(l, c->home);
+    } else if (what < 6 && net.losses) {
+        lose_message(l);
     } else if (chance(2) == 0) {
         line_act(l);
     } else {
@@ -278,11 +294,12 @@ close_actor(actor *a)
 }
 
 static void
-run_seed(uint64_t seed, bool cuts)
+run_seed(uint64_t seed, bool cuts, bool losses)
 {
     memset(&net, 0, sizeof(net));
     net.state = seed;
     net.cuts = cuts;
+    net.losses = losses;
     chance(1);
     for (int i = 0; i < PROCESSES; i++)
         process_init(&net.processes[i], (uint8_t)(i + 1));
@@ -315,27 +332,35 @@ run_seed(uint64_t seed, bool cuts)
 }
 
 static void
-run_seeds(uint64_t first, bool cuts)
+run_seeds(uint64_t first, bool cuts, bool losses)
 {
-    int sent = 0, received = 0, unknown = 0, polls = 0;
+    int sent = 0, received = 0, unknown = 0, unsent = 0, polls = 0;
 
     for (uint64_t seed = first; seed < first + 200; seed++) {
-        run_seed(seed, cuts);
+        run_seed(seed, cuts, losses);
         sent += net.sent;
         received += net.received;
         unknown += net.unknown;
+        unsent += net.unsent;
         polls += net.polls;
     }
     CHECK(sent > 1000 && received > 1000 && polls > 1000);
-    CHECK_INT(unknown > 10, cuts);
+    CHECK_INT(unknown > 10, cuts || losses);
+    CHECK_INT(unsent > 100, losses);
 }
 
 TEST(random_selects)
 {
-    run_seeds(1, false);
+    run_seeds(1, false, false);
 }
 
 TEST(random_selects_and_cuts)
 {
-    run_seeds(1000, true);
+    run_seeds(1000, true, false);
+}
+
+TEST(random_selects_and_messages_that_cannot_be_sent)
+{
+    run_seeds(2000, false, true);
+    run_seeds(3000, true, true);
 }

@@ -292,6 +292,18 @@ line_word(line *l)
     return true;
 }
 
+bool
+line_act_brings_message(const line *l)
+{
+    return l->acts && l->acts->step.parcel;
+}
+
+bool
+line_word_brings_message(const line *l)
+{
+    return l->words && l->words->step.parcel && l->words->step.ack;
+}
+
 static void
 lose_message(struct on_its_way *item)
 {

@@ -89,6 +89,12 @@ line_act_unsent(line *l, afar_code code, const char *text);
 void
 line_word_unsent(line *l, afar_code code, const char *text);
 
+/* Whether the next one has a message that could not be sent; not if it is from a buffer. */
+bool
+line_act_brings_message(const line *l);
+bool
+line_word_brings_message(const line *l);
+
 /* The same for steps of the test's own: INVALID_ARGUMENT and so on. */
 afar_code
 line_act_is(line *l, afar__step step);
