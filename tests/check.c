@@ -11,6 +11,9 @@
  * closes sockets on threads of its own, somewhat later than the call that asks
  * for it returns; so the comparison is repeated for a while before it fails.
  *
+ * The folder of a test is made and removed by the parent, so that it goes also when the child was
+ * killed.
+ *
  * Standard output is line buffered, since LeakSanitizer ends the process before
  * stdio writes out what it holds.
  */
@@ -19,6 +22,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -27,19 +31,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define MAX_DESCRIPTORS 4096
 #define CLOSING_MS 3000
+#define FOLDER_BYTES 80
+#define FOLDER_DEPTH 16 /* descriptors for the walk through it */
 
 /* Made by the linker: the first and the last of the section. */
 extern const struct check_test *const __start_check_tests[];
 extern const struct check_test *const __stop_check_tests[];
 
 static bool debugged;
-static sigset_t child_ends; /* SIGCHLD; blocked in the parent, which waits for it */
+static char place[FOLDER_BYTES]; /* of the test that runs */
+static sigset_t child_ends;      /* SIGCHLD; blocked in the parent, which waits for it */
 
 /* ---- within a test ---- */
 
@@ -76,6 +84,43 @@ check_str(const char *file, int line, const char *what, const char *actual, cons
     if (!actual || !expected || strcmp(actual, expected) != 0)
         check_fail(file, line, "%s is\n  %s\nexpected\n  %s", what, actual ? actual : "(NULL)",
                    expected ? expected : "(NULL)");
+}
+
+const char *
+check_folder(void)
+{
+    return place;
+}
+
+/* ---- the folder of a test ---- */
+
+static bool
+make_folder(void)
+{
+    static const char *parent; /* what TMPDIR says at first: each test sets it to its own */
+    int length;
+
+    if (!parent)
+        parent = getenv("TMPDIR") ? strdup(getenv("TMPDIR")) : "/tmp";
+    length = snprintf(place, sizeof place, "%s/check-XXXXXX", parent);
+    return length > 0 && (size_t)length < sizeof place && mkdtemp(place) &&
+           chmod(place, 0711) == 0 && setenv("TMPDIR", place, 1) == 0;
+}
+
+static int
+remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
+{
+    (void)info;
+    (void)kind;
+    (void)where;
+    remove(path);
+    return 0;
+}
+
+static void
+remove_folder(void)
+{
+    nftw(place, remove_one, FOLDER_DEPTH, FTW_DEPTH | FTW_PHYS);
 }
 
 /* ---- descriptors ---- */
@@ -214,8 +259,13 @@ run(const struct check_test *test)
     pid_t child;
     int status = 0;
 
+    if (!make_folder()) {
+        printf("FAIL %s: no folder can be made: %s\n", test->name, strerror(errno));
+        return false;
+    }
     if (debugged) {
         run_here(test);
+        remove_folder();
         return true;
     }
     sigprocmask(SIG_BLOCK, &child_ends, NULL);
@@ -223,6 +273,7 @@ run(const struct check_test *test)
     child = fork();
     if (child < 0) {
         printf("FAIL %s: fork: %s\n", test->name, strerror(errno));
+        remove_folder();
         return false;
     }
     if (child == 0) {
@@ -238,6 +289,7 @@ run(const struct check_test *test)
     bool in_time = ends_in_time(child);
     kill(-child, SIGKILL);
     waitpid(child, &status, 0);
+    remove_folder();
     return judge(test, in_time, status, now_ms() - start);
 }
 

@@ -22,6 +22,9 @@
  * than 20 seconds (the environment's CHECK_TIMEOUT sets another number), or when
  * descriptors are open at its end that were not at its start.
  *
+ * Each test also has a folder of its own, check_folder(), which goes with it whatever way
+ * it ends.  TMPDIR names it, so what the test starts puts its files there as well.
+ *
  * Under a debugger there is no process of its own, no time-out, and a failed
  * CHECK stops where it stands: `gdb --args prog name`.
  *
@@ -84,5 +87,10 @@ check_int(const char *file, int line, const char *what, intmax_t actual, intmax_
 /* NULL equals NULL only. */
 void
 check_str(const char *file, int line, const char *what, const char *actual, const char *expected);
+
+/* The path of the test's folder, of 80 bytes at most, so that sockets fit in.  Anybody may pass
+ * through it, for tests that become another user. */
+const char *
+check_folder(void);
 
 #endif

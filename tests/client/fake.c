@@ -2,7 +2,6 @@
 
 #include "fake.h"
 
-#include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,29 +18,13 @@ soon(void)
 
 /* ---- a folder ---- */
 
-static char folder[64];
-
-static int
-remove_one(const char *path, const struct stat *info, int flag, struct FTW *where)
-{
-    (void)info;
-    (void)flag;
-    (void)where;
-    return remove(path);
-}
-
-static void
-remove_folder(void)
-{
-    nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
+static char folder[100];
 
 const char *
 fake_home(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/afar-client-XXXXXX");
+    snprintf(folder, sizeof folder, "%s/home-XXXXXX", check_folder());
     CHECK(mkdtemp(folder) != NULL);
-    CHECK_INT(atexit(remove_folder), 0);
     CHECK_INT(setenv("AFAR_HOME", folder, 1), 0);
     CHECK_INT(unsetenv("AFAR_NAMES"), 0);
     return folder;
@@ -52,7 +35,7 @@ fake_key(int number)
 {
     static afar_key *keys[10];
     afar_error err = AFAR_ERROR_INIT;
-    char path[100];
+    char path[120];
 
     if (!keys[number]) {
         snprintf(path, sizeof path, "%s/key-%d", folder, number);

@@ -21,7 +21,7 @@
 #define PROCESSES 8
 #define NAMES 40
 
-static char folder[40], path[104];
+static char folder[100], path[160];
 static char texts[3][AFAR__KEY_TEXT]; /* of keys that are 32 times 1, 2, 3 */
 
 static const uint8_t *
@@ -36,7 +36,7 @@ key_of(int number)
 static void
 enter_folder(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/afar-known-XXXXXX");
+    snprintf(folder, sizeof folder, "%s/known-XXXXXX", check_folder());
     CHECK(mkdtemp(folder) != NULL);
     CHECK_INT(setenv("AFAR_HOME", folder, 1), 0);
     snprintf(path, sizeof path, "%s/known_names", folder);
@@ -175,7 +175,7 @@ TEST(names_in_memory)
 TEST(comments_and_empty_lines)
 {
     afar_error err = AFAR_ERROR_INIT;
-    char text[500], message[300];
+    char text[500], message[400];
     afar__known *known;
 
     enter_folder();
@@ -202,7 +202,7 @@ TEST(a_changed_key_with_long_names)
 {
     afar_error err = AFAR_ERROR_INIT;
     afar__known *known;
-    char name[256], path_tail[61], message[300];
+    char name[256], path_tail[61], message[400];
 
     enter_folder();
     memset(name, 'n', 255);

@@ -25,7 +25,9 @@ PATIENCE = 60
 
 DONE, NO, USAGE, UNREACHABLE, OTHER = range(5)
 
+# What this process starts has its temporary files in it as well: they go also when that is killed.
 SCRATCH = tempfile.mkdtemp(prefix="afar-command-")
+os.environ["TMPDIR"] = SCRATCH
 atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 
 

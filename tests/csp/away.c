@@ -25,7 +25,7 @@ away_open(struct away *away, const char *place, unsigned capacity)
     memset(away, 0, sizeof *away);
     snprintf(path, sizeof path, "%s", place);
     if (strcmp(place, "unix:") == 0)
-        snprintf(path, sizeof path, "unix:/tmp/afar-csp-%d.sock", (int)getpid());
+        snprintf(path, sizeof path, "unix:%s/socket", check_folder());
     away->home = make_channel(capacity);
     CHECK_OK(afar_server_open(NULL, path, NULL, &away->server, &err));
     CHECK_OK(

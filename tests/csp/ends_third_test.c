@@ -3,7 +3,6 @@
  *
  * The other processes are real ones. */
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,19 +16,10 @@
 /* ---- by name ---- */
 
 struct names {
-    char home[64];
+    char home[100];
     afar__registry *registry;
     afar_server *server;
 };
-
-static int
-remove_one(const char *path, const struct stat *state, int type, struct FTW *where)
-{
-    (void)state;
-    (void)type;
-    (void)where;
-    return remove(path);
-}
 
 static void
 open_names(struct names *names)
@@ -38,7 +28,7 @@ open_names(struct names *names)
     afar_object *service = NULL;
     afar__store *store = NULL;
 
-    snprintf(names->home, sizeof names->home, "/tmp/afar-ends-XXXXXX");
+    snprintf(names->home, sizeof names->home, "%s/home-XXXXXX", check_folder());
     CHECK(mkdtemp(names->home));
     CHECK_INT(setenv("AFAR_HOME", names->home, 1), 0);
     CHECK_OK(afar__store_open("memory", &store, &err));
@@ -55,7 +45,6 @@ close_names(struct names *names)
 {
     afar_server_close(names->server);
     afar__registry_close(names->registry);
-    CHECK(!nftw(names->home, remove_one, 8, FTW_DEPTH | FTW_PHYS));
 }
 
 /* A server that has registered both ends of a channel. */

@@ -49,14 +49,12 @@ TEST(a_pipeline_of_programs)
 
 TEST(a_pipeline_of_programs_over_a_unix_socket)
 {
-    char folder[] = "/tmp/afar-spawn-XXXXXX", address[64];
+    char address[108];
 
-    CHECK(mkdtemp(folder));
-    CHECK_INT(chdir(folder), 0);
+    CHECK_INT(chdir(check_folder()), 0);
     children_in_a_row("unix:socket");
-    snprintf(address, sizeof address, "unix:%s/socket", folder);
+    snprintf(address, sizeof address, "unix:%s/socket", check_folder());
     children_in_a_row(address);
-    CHECK_INT(rmdir(folder), 0);
 }
 
 TEST(a_child_inherits_what_it_should)

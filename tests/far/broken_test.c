@@ -90,14 +90,14 @@ start_server(struct child *child, const char *address, char line[300])
     child_hear(child, line);
 }
 
-/* Where a server may be: TCP with a free port, or a path. */
-static const char *const places[] = { "127.0.0.1:0", "unix:/tmp/afar-broken-%d.sock", NULL };
+/* Where a server may be: TCP with a free port, or a path in the folder. */
+static const char *const places[] = { "127.0.0.1:0", "unix:", NULL };
 
 static void
 fill_place(const char *place, char text[300])
 {
-    if (strchr(place, '%'))
-        snprintf(text, 300, "unix:/tmp/afar-broken-%d.sock", (int)getpid());
+    if (strcmp(place, "unix:") == 0)
+        snprintf(text, 300, "unix:%s/socket", check_folder());
     else
         snprintf(text, 300, "%s", place);
 }

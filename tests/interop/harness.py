@@ -26,7 +26,9 @@ PATIENCE = 30.0
 # Where the C programs are.
 BIN = os.environ.get("AFAR_BIN", os.path.join(ROOT, "build", "release", "bin"))
 
+# What this process starts has its temporary files in it as well: they go also when that is killed.
 SCRATCH = tempfile.mkdtemp(prefix="afar-interop-")
+os.environ["TMPDIR"] = SCRATCH
 atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 
 

@@ -178,32 +178,19 @@ TEST(inproc)
     check_wrong_remote("inproc:s/", "ends with /; leave it out for the default object");
 }
 
-/* A folder with a socket and a file in it. */
+/* Puts a folder into it, with a socket. */
 static void
-make_folder(char *folder)
+fill_folder(const char *folder)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     char path[200];
 
-    CHECK(mkdtemp(folder) != NULL);
     snprintf(path, sizeof path, "%s/inner", folder);
     CHECK(mkdir(path, 0700) == 0);
     snprintf(address.sun_path, sizeof address.sun_path, "%s/inner/socket", folder);
     CHECK(bind(fd, (struct sockaddr *)&address, sizeof address) == 0);
     close(fd);
-}
-
-static void
-remove_folder(const char *folder)
-{
-    char path[200];
-
-    snprintf(path, sizeof path, "%s/inner/socket", folder);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/inner", folder);
-    rmdir(path);
-    rmdir(folder);
 }
 
 static void
@@ -229,9 +216,9 @@ check_wrong_unix(const char *folder, const char *rest, const char *wrong)
 
 TEST(unix_path_ends_at_what_is_no_directory)
 {
-    char folder[] = "/tmp/afar-address-XXXXXX";
+    const char *folder = check_folder();
 
-    make_folder(folder);
+    fill_folder(folder);
     check_unix(folder, "/inner/socket", "/inner/socket", "");
     check_unix(folder, "/inner/socket/a/b", "/inner/socket", "a/b");
     check_unix(folder, "//inner/../inner/socket/a", "//inner/../inner/socket", "a");
@@ -243,7 +230,6 @@ TEST(unix_path_ends_at_what_is_no_directory)
     check_wrong_unix(folder, "/inner/socket/", "ends with /; leave it out for the default object");
     check_wrong_unix(folder, "/inner/socket//a", "the name begins or ends with /");
     check_wrong_unix(folder, "/inner/socket/a b", "a name has letters, digits and . _ - / only");
-    remove_folder(folder);
     check_remote("unix:absent", (afar__address){ .kind = AFAR__ADDRESS_UNIX, .path = "absent" });
     check_wrong_remote("unix:", "no path; write unix:PATH");
     check_wrong_remote("unix:/", "is a directory, not a socket");

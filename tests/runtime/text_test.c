@@ -245,18 +245,15 @@ take_locale_with_comma(const char *folder)
 TEST(locale_does_not_matter)
 {
     Leaf__Scalars message = LEAF__SCALARS__INIT;
-    char folder[] = "/tmp/afar-locale-XXXXXX", command[64], text[16];
+    char text[16];
 
     message.a_float = 0.1f;
     message.a_double = -1.5e100;
-    CHECK(mkdtemp(folder) != NULL);
-    if (take_locale_with_comma(folder)) {
+    if (take_locale_with_comma(check_folder())) {
         snprintf(text, sizeof text, "%.1f", 1.5);
         CHECK_STR(text, "1,5");
         check_text(&message, "a_float: 0.1\na_double: -1.5e+100\n");
     }
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    CHECK_INT(system(command), 0);
 }
 
 /* ---- against protoc ---- */
@@ -265,12 +262,14 @@ TEST(locale_does_not_matter)
 static void
 decode_with_protoc(const ProtobufCMessage *message, char *text, size_t size)
 {
-    char path[] = "/tmp/afar-text-XXXXXX", command[512];
+    char path[100], command[512];
     size_t length = protobuf_c_message_get_packed_size(message);
     uint8_t *bytes = malloc(length + 1);
-    int fd = mkstemp(path);
     FILE *output;
+    int fd;
 
+    snprintf(path, sizeof path, "%s/message-XXXXXX", check_folder());
+    fd = mkstemp(path);
     CHECK(getenv("AFAR_SOURCE") != NULL);
     CHECK(bytes != NULL && fd >= 0);
     protobuf_c_message_pack(message, bytes);

@@ -75,10 +75,10 @@ listen_at(struct accepting *accepting, const char *text)
 {
     afar_error err = AFAR_ERROR_INIT;
     afar__address address;
-    char path[96];
+    char path[120];
 
     if (strcmp(text, "unix") == 0) {
-        snprintf(accepting->folder, sizeof accepting->folder, "/tmp/accept-XXXXXX");
+        snprintf(accepting->folder, sizeof accepting->folder, "%s/accept-XXXXXX", check_folder());
         CHECK(mkdtemp(accepting->folder) != NULL);
         snprintf(path, sizeof path, "unix:%s/socket", accepting->folder);
         text = path;

@@ -20,7 +20,7 @@ struct accepting {
     afar__acceptor *acceptor;
     afar__listener listeners[3];
     size_t listener_count;
-    char folder[64]; /* for unix sockets; "" if there is none */
+    char folder[100]; /* for unix sockets; "" if there is none */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;

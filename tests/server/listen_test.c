@@ -195,16 +195,17 @@ TEST(unknown_host_is_not_found)
 /* ---- unix sockets ---- */
 
 struct place {
-    char folder[32];
-    char path[64];
-    char text[80];
+    char folder[100];
+    char path[108];
+    char text[120];
 };
 
 static struct place
 place_open(void)
 {
-    struct place place = { .folder = "/tmp/listen-XXXXXX" };
+    struct place place;
 
+    snprintf(place.folder, sizeof place.folder, "%s/listen-XXXXXX", check_folder());
     CHECK(mkdtemp(place.folder) != NULL);
     snprintf(place.path, sizeof place.path, "%s/socket", place.folder);
     snprintf(place.text, sizeof place.text, "unix:%s", place.path);
@@ -452,7 +453,7 @@ TEST(lock_that_is_held_refuses_and_one_left_behind_does_not)
     afar_error err = AFAR_ERROR_INIT;
     afar__listener listener = AFAR__LISTENER_INIT;
     struct place place = place_open();
-    char lock[96];
+    char lock[120];
 
     snprintf(lock, sizeof lock, "%s.afar-lock", place.path);
     int fd = open(lock, O_CREAT | O_RDWR | O_CLOEXEC, 0600);

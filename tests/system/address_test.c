@@ -122,9 +122,12 @@ TEST(several_addresses)
     afar_error err = AFAR_ERROR_INIT;
     struct pair pair = { NULL, NULL };
     test_probe *probe = NULL;
+    char unix_address[100], unix_name[108];
 
+    snprintf(unix_address, sizeof unix_address, "unix:%s/socket", check_folder());
+    snprintf(unix_name, sizeof unix_name, "%s/x", unix_address);
     CHECK_OK(afar_server_open(NULL, "127.0.0.1:0", NULL, &pair.server, &err));
-    CHECK_OK(afar_server_listen(pair.server, "unix:/tmp/afar-several.sock", &err));
+    CHECK_OK(afar_server_listen(pair.server, unix_address, &err));
     CHECK_OK(afar_server_listen(pair.server, "inproc:several", &err));
     CHECK_FAILS(afar_server_listen(pair.server, "nonsense", &err), AFAR_INVALID_ARGUMENT);
     CHECK_OK(afar_server_start(pair.server, &err));
@@ -132,7 +135,7 @@ TEST(several_addresses)
     test_probe *first = pair_probe(&pair, "x", &echo_methods, NULL, AFAR_SERIAL);
     CHECK_INT(asked(first, 1), 2);
     test_probe_close(first);
-    static const char *const names[] = { "unix:/tmp/afar-several.sock/x", "inproc:several/x" };
+    const char *const names[] = { unix_name, "inproc:several/x" };
     for (int i = 0; i < 2; i++) {
         CHECK_OK(test_probe_open(pair.client, names[i], soon(), &probe, &err));
         CHECK_INT(asked(probe, 1), 2);
@@ -183,26 +186,30 @@ TEST(a_unix_socket_is_for_its_owner)
 /* What a server that was killed left behind is in nobody's way. */
 TEST(a_stale_unix_socket_is_replaced)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/tmp/afar-stale.sock" };
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char text[120];
 
     CHECK(fd >= 0);
-    unlink(address.sun_path);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/socket", check_folder());
+    snprintf(text, sizeof text, "unix:%s", address.sun_path);
     CHECK_INT(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
     close(fd);
-    serve_at("unix:/tmp/afar-stale.sock");
+    serve_at(text);
 }
 
 TEST(a_file_that_is_no_socket_is_not_replaced)
 {
-    const char *path = "/tmp/afar-file.sock";
-    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    char text[120];
+    const char *path = text + strlen("unix:");
+    int fd;
 
+    snprintf(text, sizeof text, "unix:%s/file", check_folder());
+    fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     CHECK(fd >= 0);
     close(fd);
-    refuse_to_serve("unix:/tmp/afar-file.sock", AFAR_ALREADY_EXISTS);
+    refuse_to_serve(text, AFAR_ALREADY_EXISTS);
     CHECK_INT(access(path, F_OK), 0);
-    unlink(path);
 }
 
 /* ---- connecting ---- */

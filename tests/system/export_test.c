@@ -65,10 +65,11 @@ TEST(before_and_after_the_start)
     for (const char *const *transport = transports; *transport; transport++) {
         afar_error err = AFAR_ERROR_INIT;
         struct pair pair = { NULL, NULL };
-        char path[64];
+        char path[108];
 
-        snprintf(path, sizeof path, "%s%s", *transport,
-                 strcmp(*transport, UNIX) == 0 ? "/tmp/afar-export.sock" : "");
+        snprintf(path, sizeof path, "%s", *transport);
+        if (strcmp(*transport, UNIX) == 0)
+            snprintf(path, sizeof path, "unix:%s/socket", check_folder());
         CHECK_OK(afar_server_open(NULL, path, NULL, &pair.server, &err));
         export_number(pair.server, "early", &numbers[0]);
         CHECK_OK(afar_server_start(pair.server, &err));

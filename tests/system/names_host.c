@@ -3,7 +3,6 @@
 
 #include "names_host.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +14,7 @@
 #define PATIENCE_MS 18000
 #define PAUSE_NS 5000000
 
-static char home[64];
-static pid_t home_owner;
+static char home[100];
 
 /* ---- the name server ---- */
 
@@ -103,31 +101,12 @@ names_host_wait(const struct names_host *host, const char *name, bool there)
 
 /* ---- servers ---- */
 
-static int
-remove_one(const char *path, const struct stat *state, int type, struct FTW *where)
-{
-    (void)state;
-    (void)type;
-    (void)where;
-    return remove(path);
-}
-
-/* Not in a child of the test. */
-static void
-remove_home(void)
-{
-    if (getpid() == home_owner)
-        nftw(home, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
 const char *
 names_home(void)
 {
-    snprintf(home, sizeof home, "/tmp/afar-names-XXXXXX");
+    snprintf(home, sizeof home, "%s/home-XXXXXX", check_folder());
     CHECK(mkdtemp(home));
-    home_owner = getpid();
     CHECK_INT(setenv("AFAR_HOME", home, 1), 0);
-    CHECK_INT(atexit(remove_home), 0);
     return home;
 }
 

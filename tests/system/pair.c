@@ -26,10 +26,10 @@ pair_open_with(struct pair *pair, afar_node *node, const char *address,
                const afar_server_options *options)
 {
     afar_error err = AFAR_ERROR_INIT;
-    char path[64];
+    char path[108];
 
     *pair = (struct pair){ NULL, NULL };
-    snprintf(path, sizeof path, "unix:/tmp/afar-pair-%d.sock", (int)getpid());
+    snprintf(path, sizeof path, "unix:%s/socket", check_folder());
     CHECK_OK(afar_server_open(node, strcmp(address, UNIX) == 0 ? path : address, options,
                               &pair->server, &err));
     CHECK_OK(afar_server_start(pair->server, &err));

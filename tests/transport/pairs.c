@@ -80,7 +80,7 @@ listen_at(struct place *place, bool tcp)
     socklen_t length = sizeof in;
 
     in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    snprintf(un.sun_path, sizeof un.sun_path, "/tmp/afar-transport-%d.sock", (int)getpid());
+    snprintf(un.sun_path, sizeof un.sun_path, "%s/socket", check_folder());
     unlink(un.sun_path);
     place->listener = socket(tcp ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(place->listener >= 0);
