@@ -28,8 +28,8 @@ GO = {"pingpong", "commstime", "select4", "select256"}
 
 
 def run(*options):
-    return subprocess.run([RUN, "--bin", sys.argv[1], "--json", "--rounds", "1", "--seconds", "0.3",
-                           "--warm-up", "0.05", *options],
+    return subprocess.run([RUN, "--bin", sys.argv[1], "--json", "--rounds", "1", "--seconds", "0.1",
+                           "--warm-up", "0.02", *options],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
 
 

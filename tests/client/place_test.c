@@ -1,7 +1,7 @@
 /* From a record to a process: several endpoints, silent ones, other processes there; and
  * references that find their object again.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits.  Cost: 11 */
 
 #include <netinet/in.h>
 #include <stdio.h>

@@ -1,5 +1,9 @@
 #!/usr/bin/python3
-"""afar channel: messages in and out of a program in C, through real pipes."""
+"""afar channel: messages in and out of a program in C, through real pipes.
+
+AFAR_MESSAGES sets how many go through one after the other.
+
+Cost: 10"""
 
 import os
 import signal
@@ -13,6 +17,7 @@ from harness import (AFAR, BIN, DONE, HERE, NO, OTHER, PATIENCE, ROOT, SCRATCH, 
 
 STUBS = os.path.join(SCRATCH, "parcels")
 MOST = 4 * 1024 * 1024 - 1024
+A_WHILE = 4 * PATIENCE  # for a hundred thousand messages
 
 
 def make_stubs():
@@ -87,9 +92,9 @@ class Running:
             if file:
                 file.close()
 
-    def end(self, code=DONE):
+    def end(self, code=DONE, patience=PATIENCE):
         """Waits for it; what it complained of."""
-        status = self.process.wait(PATIENCE)
+        status = self.process.wait(patience)
         self.errors.seek(0)
         said = self.errors.read().decode()
         self.test.assertEqual(status, code, said)
@@ -154,14 +159,14 @@ class PassingTest(ChannelTest):
         back = self.file(b"")
         receiving = self.start("receive", "out", stdout=back)
         sending = self.start("send", "in", *more, stdin=self.file(data))
-        self.assertEqual(sending.end(), "")
+        self.assertEqual(sending.end(patience=A_WHILE), "")
         home.tell("finish")
         self.assertEqual(receiving.end(), "")
         back.seek(0)
         self.assertTrue(back.read() == data)
 
     def test_many(self):
-        self.pass_many(100_000, 0)
+        self.pass_many(int(os.environ.get("AFAR_MESSAGES", "10000")), 0)
 
     def test_many_ahead(self):
         self.pass_many(10_000, 100, "--ahead")

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Servers are killed one after another, and a client that has one reference open, and does
-nothing of Afar's in between, finds each successor: no call is lost, none is made twice."""
+nothing of Afar's in between, finds each successor: no call is lost, none is made twice.
+
+Labels: waits"""
 
 import os
 import subprocess

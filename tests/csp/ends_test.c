@@ -1,7 +1,7 @@
 /* Ends of channels as values: in requests, replies and messages of other channels, and under names.  Whoever
  * has one, wherever the home is, uses it in the same way; one that is on its way counts as an end.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits */
 
 #include <afar/client.h>
 #include <afar/server.h>

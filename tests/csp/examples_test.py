@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The sieve and the farm of the examples, whole and with a process killed.
 
-Labels: concurrent
+Labels: concurrent.  Cost: 10
 """
 
 import os

@@ -1,6 +1,6 @@
 /* A token goes round a ring of 1,000 processes: threads of this program and of two others.
  *
- * Labels: concurrent */
+ * Labels: concurrent.  Cost: 10 */
 
 #include "parts.h"
 

@@ -1,7 +1,7 @@
 /* A calls B, which calls A back: what the modes of A say of that, and what the call inherits on
  * its way.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits */
 
 #include <string.h>
 

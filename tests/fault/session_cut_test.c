@@ -5,7 +5,7 @@
  * The bytes are spread over the whole visit (visitor.h); AFAR_FAULT_CUTS sets how many places there
  * are in each test.
  *
- * Labels: concurrent */
+ * Labels: concurrent.  Cost: 10 */
 
 #include <stdlib.h>
 

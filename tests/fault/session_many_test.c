@@ -2,7 +2,9 @@
  * costs more because there are many.
  *
  * The server is a child, so that the memory of both sides is seen.  AFAR_FAULT_REFERENCES,
- * AFAR_FAULT_CALLS and AFAR_FAULT_SESSIONS set how many there are; then the figures are printed. */
+ * AFAR_FAULT_CALLS and AFAR_FAULT_SESSIONS set how many there are; then the figures are printed.
+ *
+ * Cost: 12 */
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  *
  * The bytes are spread over the visit (visitor.h); AFAR_FAULT_CUTS sets how many places there are.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits.  Cost: 34 */
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The C client against a Python gRPC server, and against ours.
 
-Labels: concurrent
+Labels: concurrent.  Cost: 14
 """
 
 import os

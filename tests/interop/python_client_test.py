@@ -5,7 +5,7 @@ The battery runs against the C server over TCP and over a unix socket, and
 against the Python server, which shows that no test asks for more than gRPC
 promises.
 
-Labels: concurrent
+Labels: concurrent.  Cost: 9
 """
 
 import threading

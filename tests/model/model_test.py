@@ -2,7 +2,7 @@
 """The model of the channels' protocol, searched by spin.
 
 Every configuration in cases.py must be free of errors, in all states that can be
-reached; every mutant of the model must be caught by its configuration.  Seconds: 1200
+reached; every mutant of the model must be caught by its configuration.  Seconds: 1200.  Cost: 60
 
     model_test.py              what AFAR_MODEL says: quick (if it is not set), ci or full
     model_test.py NAME...      these only; a mutant's name too

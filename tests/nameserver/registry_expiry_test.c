@@ -1,6 +1,6 @@
 /* Leases end when their time is over: never before, and everything with them.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits */
 
 #include <poll.h>
 #include <stdio.h>

@@ -1,5 +1,7 @@
 /* Changes for which memory runs out: the writer's allocations fail, one after the other, and
- * nothing is changed, nothing is lost, and the next one who asks is served. */
+ * nothing is changed, nothing is lost, and the next one who asks is served.
+ *
+ * Labels: waits */
 
 #include <stdatomic.h>
 #include <stdio.h>

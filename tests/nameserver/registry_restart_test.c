@@ -1,4 +1,6 @@
-/* What a name server knows after it has started again: a registry over SQLite. */
+/* What a name server knows after it has started again: a registry over SQLite.
+ *
+ * Labels: waits */
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """The test runner itself: a test that fails, crashes, hangs or leaks is reported as
-such, by its name, and the tests after it still run."""
+such, by its name, and the tests after it still run.
+
+Labels: waits"""
 
 import os
 import subprocess

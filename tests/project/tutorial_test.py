@@ -7,7 +7,9 @@ printed, in that order.
     ```diff FILE         a change of it
     ```console           commands after `$`, and what they print; `...` is anything
 
-The ports of the pages are exchanged for free ones, and HOME is a folder of the test."""
+The ports of the pages are exchanged for free ones, and HOME is a folder of the test.
+
+Cost: 24"""
 
 import os
 import queue

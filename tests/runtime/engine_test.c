@@ -4,7 +4,7 @@
  * The tests have no gRPC call under way: what they wait for is made by other threads,
  * or by tasks.  A wait that nobody ends is what they look for, so all have a bound.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits */
 
 #include "runtime/engine.h"
 

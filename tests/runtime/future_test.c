@@ -1,7 +1,7 @@
 /* Futures without a transport: who waits, who takes, who is called back, and what the
  * close does to each of them.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits */
 
 #include "runtime/future.h"
 

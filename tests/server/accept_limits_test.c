@@ -1,4 +1,4 @@
-/* The acceptor's limits: time, number, descriptors.  Labels: concurrent. */
+/* The acceptor's limits: time, number, descriptors.  Labels: concurrent waits. */
 
 #include "server/accept.h"
 

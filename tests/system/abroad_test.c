@@ -1,7 +1,7 @@
 /* References over plain gRPC: objects that a server lends, until nobody uses them; objects that
  * are somewhere else; and clients that have nobody to lend theirs.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits */
 
 #include <stdio.h>
 #include <string.h>

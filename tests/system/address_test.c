@@ -1,7 +1,7 @@
 /* Where servers listen and clients connect: every form of address, what is wrong
  * with one, sockets that refuse or stay silent, and connections that break.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits */
 
 #include <fcntl.h>
 #include <netinet/in.h>

@@ -1,6 +1,6 @@
 /* Calls that are made again where their object is found again: which are, and how often.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits */
 
 #include <signal.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Calls that wait for their object to be found again: how they leave, what they are told,
  * and what holds for streams.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits */
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* A call as its handler sees it: late answers, cancellation, what is known of the
  * caller, and what a nested call inherits.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits */
 
 #include <string.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /* Closing, in the right order, in odd orders, and from where it hurts.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits */
 
 #include <signal.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * Of the two things that are lent one has a grace and comes first, the other has none: when that
  * one is finalized, the server has seen that the session is broken.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits */
 
 #include <poll.h>
 #include <signal.h>

@@ -1,5 +1,7 @@
 /* A process that waits uses no processor, and few threads.  The only test that
- * lets time pass: it is what is measured. */
+ * lets time pass: it is what is measured.
+ *
+ * Labels: waits */
 
 #include <poll.h>
 #include <sys/resource.h>

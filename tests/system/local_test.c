@@ -1,7 +1,7 @@
 /* Objects without a server: a reference that bank_account_new and its like return
  * is called as any other.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits */
 
 #include <stdint.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* A name server that is not there, comes late, starts again, or hangs, and what a server
  * that registers does about it.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits.  Cost: 14 */
 
 #include <dirent.h>
 #include <stdatomic.h>

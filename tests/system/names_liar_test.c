@@ -2,7 +2,7 @@
  * fall nor flood it, and says what is wrong.  The answers are made up by an object that
  * each test fills in.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits.  Cost: 14 */
 
 #include <stdatomic.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Several servers and one name: who has it, who waits, and who gets it when its owner is
  * closed or killed.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits.  Cost: 11 */
 
 #include <signal.h>
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 /* Streams whose other side does not keep up, or goes: who sends waits, and who waits
  * is woken when the stream closes.
  *
- * Labels: concurrent */
+ * Labels: concurrent waits */
 
 #include "packets.h"
 
