@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The test runner itself: a test that fails, crashes, hangs or leaks is reported as
-such, by its name, and the tests after it still run.
+such, by its name, the tests after it still run, and its folder goes in any case.
 
 Labels: waits"""
 
@@ -15,6 +15,7 @@ COMPILER = os.environ.get("AFAR_CC", "gcc")
 SCRATCH = tempfile.TemporaryDirectory(prefix="afar-runner-")
 PROGRAM = os.path.join(SCRATCH.name, "tests")
 FIFO = os.path.join(SCRATCH.name, "fifo")
+FOLDERS = os.path.join(SCRATCH.name, "folders")
 
 
 def setUpModule():
@@ -23,6 +24,7 @@ def setUpModule():
          f"{SOURCE}/tests/project/runner/tests.c", f"{SOURCE}/tests/check.c", "-o", PROGRAM],
         check=True)
     os.mkfifo(FIFO)
+    os.mkdir(FOLDERS)
 
 
 def tearDownModule():
@@ -30,12 +32,15 @@ def tearDownModule():
 
 
 def run(*names):
-    environment = dict(os.environ, CHECK_TIMEOUT="1", RUNNER_FIFO=FIFO)
+    environment = dict(os.environ, CHECK_TIMEOUT="1", RUNNER_FIFO=FIFO, TMPDIR=FOLDERS)
     return subprocess.run([PROGRAM, *names], capture_output=True, text=True, check=False,
                           env=environment, timeout=60)
 
 
 class RunnerTest(unittest.TestCase):
+    def tearDown(self):
+        self.assertEqual(os.listdir(FOLDERS), [])
+
     def expect(self, test, *texts):
         """That test alone fails, and the output has each of the texts."""
         done = run(test)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static afar_code
@@ -76,8 +77,25 @@ TEST(another_code)
     CHECK_FAILS(fail_with(AFAR_UNKNOWN, &err), AFAR_NOT_FOUND);
 }
 
+/* Into the folder of the test, and into one below that. */
+static void
+leave_files(void)
+{
+    char path[200];
+    int fd;
+
+    CHECK_STR(getenv("TMPDIR"), check_folder());
+    snprintf(path, sizeof path, "%s/below", check_folder());
+    CHECK_INT(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/below/file", check_folder());
+    fd = open(path, O_CREAT | O_WRONLY, 0600);
+    CHECK(fd >= 0);
+    close(fd);
+}
+
 TEST(crash)
 {
+    leave_files();
     abort();
 }
 
@@ -88,6 +106,7 @@ TEST(hang)
     int fd = open(getenv("RUNNER_FIFO"), O_WRONLY);
 
     CHECK(fd >= 0);
+    leave_files();
     fork();
     for (;;)
         pause();
