@@ -98,10 +98,13 @@ static bool
 make_folder(void)
 {
     static const char *parent; /* what TMPDIR says at first: each test sets it to its own */
+    const char *given = getenv("TMPDIR");
     int length;
 
     if (!parent)
-        parent = getenv("TMPDIR") ? strdup(getenv("TMPDIR")) : "/tmp";
+        parent = given ? strdup(given) : "/tmp";
+    if (!parent)
+        return false;
     length = snprintf(place, sizeof place, "%s/check-XXXXXX", parent);
     return length > 0 && (size_t)length < sizeof place && mkdtemp(place) &&
            chmod(place, 0711) == 0 && setenv("TMPDIR", place, 1) == 0;

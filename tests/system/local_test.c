@@ -109,7 +109,7 @@ TEST(a_bidi_stream_that_nobody_reads)
 
     packet.data = (ProtobufCBinaryData){ sizeof data, data };
     CHECK_OK(test_probe_talk(probe, AFAR_FOREVER, NULL, &stream, &err));
-    while (!test_probe_talk_send(stream, &packet, afar_after_ms(200), &err))
+    while (!test_probe_talk_send(stream, &packet, afar_after_ms(2000), &err))
         CHECK((sent += sizeof data) < 64 * 1024 * 1024);
     CHECK_INT(err.code, AFAR_DEADLINE_EXCEEDED);
     CHECK(sent >= 2 * 48 * 1024); /* half of it on its way there, half on its way back */
