@@ -11,6 +11,7 @@
 #include "runtime/clock.h"
 #include "runtime/far/route.h"
 #include "runtime/host.h"
+#include "runtime/misuse.h"
 #include "runtime/object.h"
 
 /* ---- life ---- */
@@ -26,6 +27,15 @@ new_end(const afar_channel_type *type, afar__direction direction)
         end->direction = direction;
         afar__end_bind(end);
     }
+    return end;
+}
+
+/* What the user gives; NULL is a mistake of the program's. */
+static afar__end *
+given(void *end, const char *function)
+{
+    if (!end)
+        afar__misuse("%s: a NULL end", function);
     return end;
 }
 
@@ -293,7 +303,7 @@ afar_code
 afar_sender_send(afar_sender *sender, const ProtobufCMessage *message, afar_deadline deadline,
                  afar_error *err)
 {
-    afar__end *end = afar__end_of_sender(sender);
+    afar__end *end = given(sender, __func__);
     afar__parcel *parcel = NULL;
     afar__happened happened;
     afar_code code;
@@ -314,7 +324,7 @@ afar_code
 afar_receiver_receive(afar_receiver *receiver, afar_deadline deadline,
                       ProtobufCMessage **ret_message, afar_error *err)
 {
-    afar__end *end = afar__end_of_receiver(receiver);
+    afar__end *end = given(receiver, __func__);
     afar__happened happened;
     afar_code code = afar__engine_check(err);
 
@@ -431,7 +441,7 @@ afar_code
 afar_sender_post(afar_sender *sender, const ProtobufCMessage *message, afar_deadline deadline,
                  afar_error *err)
 {
-    afar__end *end = afar__end_of_sender(sender);
+    afar__end *end = given(sender, __func__);
     afar__parcel *parcel = NULL;
     afar_code code;
 
@@ -471,7 +481,7 @@ tell_locked(afar__end *end, afar_error *err)
 afar_code
 afar_sender_flush(afar_sender *sender, afar_deadline deadline, afar_error *err)
 {
-    afar__end *end = afar__end_of_sender(sender);
+    afar__end *end = given(sender, __func__);
     bool refused = false, waited = true;
     afar_code code = afar__engine_check(err);
 
@@ -509,7 +519,7 @@ afar_sender_finish(afar_sender *sender, afar_deadline deadline, afar_error *err)
 
     if (afar__engine_forked())
         return code;
-    afar__end_finish(afar__end_of_sender(sender), deadline.ns);
+    afar__end_finish(given(sender, __func__), deadline.ns);
     return code;
 }
 
@@ -532,13 +542,13 @@ poison(afar__end *end, const char *reason)
 void
 afar_sender_poison(afar_sender *sender, const char *reason)
 {
-    poison(afar__end_of_sender(sender), reason);
+    poison(given(sender, __func__), reason);
 }
 
 void
 afar_receiver_poison(afar_receiver *receiver, const char *reason)
 {
-    poison(afar__end_of_receiver(receiver), reason);
+    poison(given(receiver, __func__), reason);
 }
 
 /* ---- ends as values ---- */
@@ -570,13 +580,13 @@ object_of(afar__end *end)
 afar_object *
 afar_sender_object(afar_sender *sender)
 {
-    return object_of(afar__end_of_sender(sender));
+    return object_of(given(sender, __func__));
 }
 
 afar_object *
 afar_receiver_object(afar_receiver *receiver)
 {
-    return object_of(afar__end_of_receiver(receiver));
+    return object_of(given(receiver, __func__));
 }
 
 /* So that its home knows how many have what this process was given. */
@@ -758,7 +768,7 @@ afar_code
 afar_sender_share(afar_sender *sender, afar_sender **ret_sender, afar_error *err)
 {
     afar__end *end = NULL;
-    afar_code code = share(afar__end_of_sender(sender), &end, err);
+    afar_code code = share(given(sender, __func__), &end, err);
 
     if (!code)
         *ret_sender = (afar_sender *)end;
@@ -769,7 +779,7 @@ afar_code
 afar_receiver_share(afar_receiver *receiver, afar_receiver **ret_receiver, afar_error *err)
 {
     afar__end *end = NULL;
-    afar_code code = share(afar__end_of_receiver(receiver), &end, err);
+    afar_code code = share(given(receiver, __func__), &end, err);
 
     if (!code)
         *ret_receiver = (afar_receiver *)end;
