@@ -240,7 +240,7 @@ TEST(a_select_that_cannot_be_says_so)
 static void
 send_null(struct ends ends)
 {
-    (void)!csp_item_send(ends.sender, NULL, soon(), NULL);
+    (void)!afar_sender_send(csp_item_sender_base(ends.sender), NULL, soon(), NULL);
 }
 
 static void
