@@ -220,3 +220,97 @@ TEST(what_is_kept_ends_with_the_server)
     CHECK_INT(atomic_load(&ended), 3);
     afar_error_clear(&err);
 }
+
+/* ---- what others keep ---- */
+
+struct loose {
+    afar__lend *lend;
+    char name[AFAR__LENT_NAME + 1];
+    atomic_int found; /* by those who look for it */
+    atomic_bool enough;
+};
+
+static void
+forget_loose(void *self)
+{
+    struct loose *loose = self;
+
+    CHECK(!afar__lend_find(loose->lend, loose->name, NULL)); /* nobody gets what ends */
+    afar__lend_forget(loose->lend, loose->name);
+}
+
+static afar_object *
+keep_loose(afar__lend *lend, struct loose *ret_loose)
+{
+    afar_object_options options = AFAR_OBJECT_OPTIONS_INIT;
+    afar_error err = AFAR_ERROR_INIT;
+    afar_object *object = NULL;
+
+    *ret_loose = (struct loose){ .lend = lend };
+    options.finalizer = forget_loose;
+    CHECK_OK(afar_object_new(&things, "", ret_loose, &options, &object, &err));
+    CHECK_OK(afar__lend_keep(lend, object, ret_loose->name, &err));
+    return object;
+}
+
+TEST(what_is_kept_loosely_is_found_while_others_have_it)
+{
+    afar_node *node = NULL;
+    afar__lend *lend = make_lend(&node, AFAR__MILLISECOND, 1);
+    struct loose loose;
+    afar_object *object = keep_loose(lend, &loose), *found;
+
+    afar__lend_loosen(lend, loose.name);
+    afar__lend_loosen(lend, loose.name);
+    found = afar__lend_find(lend, loose.name, &things);
+    CHECK(found == object);
+    afar_object_close(object);
+    object = afar__lend_find(lend, loose.name, &things);
+    CHECK(found == object);
+    afar_object_close(object);
+    afar_object_close(found);
+    CHECK(!afar__lend_find(lend, loose.name, NULL));
+    afar_object_close(keep_loose(lend, &loose)); /* there is room again; it ends with the lender */
+    afar__lend_free(lend);
+    afar_node_close(node);
+}
+
+static void *
+look_for(void *arg)
+{
+    struct loose *loose = arg;
+    afar_object *found;
+
+    while (!atomic_load(&loose->enough) &&
+           (found = afar__lend_find(loose->lend, loose->name, &things))) {
+        atomic_fetch_add(&loose->found, 1);
+        afar_object_close(found);
+    }
+    return NULL;
+}
+
+/* It ends when nobody has it for a moment, at the latest with the last of them. */
+TEST(what_is_kept_loosely_ends_while_others_look_for_it)
+{
+    afar_node *node = NULL;
+    afar__lend *lend = make_lend(&node, AFAR__SECOND, 1);
+
+    for (int round = 0; round < 50; round++) {
+        struct loose loose;
+        afar_object *object = keep_loose(lend, &loose);
+        pthread_t threads[THREADS];
+
+        for (int i = 0; i < THREADS; i++)
+            CHECK(!pthread_create(&threads[i], NULL, look_for, &loose));
+        while (atomic_load(&loose.found) < THREADS)
+            sched_yield();
+        afar__lend_loosen(lend, loose.name);
+        afar_object_close(object);
+        atomic_store(&loose.enough, true);
+        for (int i = 0; i < THREADS; i++)
+            CHECK(!pthread_join(threads[i], NULL));
+        CHECK(!afar__lend_find(lend, loose.name, NULL));
+    }
+    afar__lend_free(lend);
+    afar_node_close(node);
+}
