@@ -465,7 +465,7 @@ pass_one(struct receive *receive, const afar__session_reference *reference,
             (int)(reference->interface.length > 100 ? 100 : reference->interface.length),
             (const char *)reference->interface.data);
     code = make_object(receive, reference, interface, &object, err);
-    if (code)
+    if (!object)
         return code;
     *ret_made = true;
     if (strcmp(object->interface->name, interface->name) != 0)

@@ -314,10 +314,13 @@ afar__raw_listen(afar__raw *raw, const afar__raw_ops *ops, void *arg)
 {
     raw->ops = ops;
     raw->arg = arg;
+    /* Its user may close it from what is told. */
+    afar__raw_ref(raw);
     pthread_mutex_lock(&raw->lock);
     raw->telling = false;
     tell_all_locked(raw);
     pthread_mutex_unlock(&raw->lock);
+    afar__raw_unref(raw);
 }
 
 /* ---- sending ---- */

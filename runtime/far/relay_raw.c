@@ -320,7 +320,7 @@ afar__relay_raw(afar_object *far, afar_call *call, void (*ended)(void *arg, bool
     afar_error err = AFAR_ERROR_INIT;
     afar_code code = make(far, call->method, &tunnel, &err);
 
-    if (!code) {
+    if (tunnel) {
         tunnel->ended = ended;
         tunnel->arg = arg;
         code = afar__raw_serve(call, &near_ops, tunnel, &tunnel->near.raw, &err);

@@ -591,7 +591,7 @@ kill_while_it_receives(bool chain)
     event_wait(&gone, (int)sent + 1);
     received = hear_result(&home.third, &how);
     CHECK_INT(how, AFAR_LOST);
-    judge(sent, code, received);
+    judge(sent, (int)code, received);
     home_close(&home);
 }
 
