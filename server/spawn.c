@@ -396,17 +396,20 @@ spawn_with(struct child *child, const char *const argv[], char *const *environme
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    sigset_t none;
+    sigset_t none, pipe;
     int failed;
 
     /* The system's posix_spawn tells of it, but not under every emulator. */
     if (strchr(argv[0], '/') && access(argv[0], X_OK))
         return errno;
     sigemptyset(&none);
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigdefault(&attributes, &pipe);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     failed = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     if (!failed)
         failed = posix_spawnp(&child->pid, argv[0], &actions, &attributes, (char *const *)argv,

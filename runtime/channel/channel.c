@@ -323,11 +323,11 @@ static afar_code
 take_locked(struct visitor *visitor, afar__channel_said *said, afar_error *err)
 {
     if (said->kind == AFAR__CHANNEL_HELLO)
-        return greet_locked(visitor, &said->hello, err);
+        return visitor->error.code ? AFAR_OK : greet_locked(visitor, &said->hello, err);
     if (visitor->seat)
         return afar__seat_act(visitor->seat, &said->step, err);
     afar__parcel_drop_locked(said->step.parcel);
-    if (visitor->greeted)
+    if (visitor->greeted || visitor->error.code)
         return AFAR_OK;
     return afar_fail(err, AFAR_INVALID_ARGUMENT, "%s: there was no Hello",
                      visitor->channel->type->message->name);

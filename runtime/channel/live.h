@@ -62,10 +62,11 @@ afar__channels_board(void);
 /* The bytes, and beside them the references in it. */
 struct afar__parcel {
     size_t length;
-    afar__parcel *next;         /* of those that are to be freed */
-    afar__ref_list *refs;       /* what the numbers in it stand for, in their order; or NULL */
-    afar__raw_kept *kept;       /* the same, as it came; or NULL */
-    bool foreign;               /* it came from another process */
+    afar__parcel *next;   /* of those that are to be freed */
+    afar__ref_list *refs; /* what the numbers in it stand for, in their order; or NULL */
+    afar__raw_kept *kept; /* the same, as it came; or NULL */
+    const ProtobufCMessageDescriptor
+        *packed;                /* here, by this; NULL: it came from another process */
     afar_message_limits limits; /* then: the node's that it came to */
     uint8_t data[];
 };

@@ -26,7 +26,7 @@ new_parcel(size_t length)
         parcel->length = length;
         parcel->refs = NULL;
         parcel->kept = NULL;
-        parcel->foreign = false;
+        parcel->packed = NULL;
     }
     return parcel;
 }
@@ -56,6 +56,7 @@ pack_message(const ProtobufCMessage *message, const afar_channel_type *type,
     if (!parcel)
         return no_memory(type, err);
     protobuf_c_message_pack(message, parcel->data);
+    parcel->packed = message->descriptor;
     *ret_parcel = parcel;
     return AFAR_OK;
 }
@@ -93,6 +94,7 @@ pack_bytes(const ProtobufCMessage *message, const afar_channel_type *type,
         return no_memory(type, err);
     if (packed.len > 0)
         memcpy(parcel->data, packed.data, packed.len);
+    parcel->packed = type->message;
     *ret_parcel = parcel;
     return AFAR_OK;
 }
@@ -126,7 +128,6 @@ afar__parcel_read(const uint8_t *data, size_t length, const afar_channel_type *t
 
     if (!parcel)
         return no_memory(type, err);
-    parcel->foreign = true;
     parcel->limits = *afar__raw_limits(item);
     if (length > 0)
         memcpy(parcel->data, data, length);
@@ -205,15 +206,25 @@ give(void *arg, Afar__Ref *ref, const afar_interface *interface, afar_error *err
                             err);
 }
 
-/* What was packed here. */
+/* What was packed here.  By another description of the same message, as two shared objects have it, it need not be one
+ * of this. */
+static afar_code
+read_ours(const afar__parcel *parcel, const afar_channel_type *type, ProtobufCMessage **ret_message,
+          afar_error *err)
+{
+    if (parcel->packed == type->message)
+        return afar__decode_trusted(type->message, parcel->data, parcel->length, ret_message, err);
+    return afar__decode_message(type->message, parcel->data, parcel->length, NULL, ret_message,
+                                err);
+}
+
 static afar_code
 open_ours(const afar__parcel *parcel, const afar_channel_type *type, ProtobufCMessage **ret_message,
           afar_error *err)
 {
     struct given given = { .refs = parcel->refs };
     ProtobufCMessage *message = NULL;
-    afar_code code =
-        afar__decode_trusted(type->message, parcel->data, parcel->length, &message, err);
+    afar_code code = read_ours(parcel, type, &message, err);
 
     if (code)
         return code;
@@ -235,10 +246,10 @@ afar__parcel_open(afar__parcel *parcel, const afar_channel_type *type,
 
     if (type->message == &afar__bytes_descriptor)
         code = open_bytes(parcel, type, ret_message, err);
-    else if (parcel->foreign)
-        code = open_foreign(parcel, type, ret_message, err);
-    else
+    else if (parcel->packed)
         code = open_ours(parcel, type, ret_message, err);
+    else
+        code = open_foreign(parcel, type, ret_message, err);
     afar__parcel_free(parcel);
     return code;
 }

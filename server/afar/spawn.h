@@ -72,7 +72,8 @@ typedef struct afar_spawn_options {
 
 /* Starts a program as a process of the network.  argv ends with NULL; a program without a slash is
  * looked for in PATH.  It gets the environment, standard input, output and error of this process, no
- * other descriptor, and no blocked signals.  `given` may be NULL; the names in it have a-z, 0-9 and _ only.
+ * other descriptor, no blocked signals, and SIGPIPE as the system has it; other signals that are ignored stay
+ * ignored.  `given` may be NULL; the names in it have a-z, 0-9 and _ only.
  * It is the network's in any case, as in afar_network_run.  The server must have started, and must not
  * be closed before the network.  options may be NULL.
  *
