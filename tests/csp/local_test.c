@@ -51,6 +51,26 @@ TEST(a_buffer_takes_what_it_has_room_for)
     close_ends(ends);
 }
 
+/* Two shared objects may have been built with the same .proto file. */
+TEST(another_copy_of_the_description_reads_it)
+{
+    ProtobufCMessageDescriptor description = csp__item__descriptor;
+    afar_channel_type twin = csp_item_channel_type;
+    struct ends ends = make_channel(1);
+    ProtobufCMessage *came = NULL;
+    afar_receiver *receiver;
+    afar_error err = AFAR_ERROR_INIT;
+
+    twin.message = &description;
+    CHECK_OK(afar_receiver_on(csp_item_receiver_object(ends.receiver), &twin, &receiver, &err));
+    CHECK_INT(send_number(ends.sender, 6, soon()), AFAR_OK);
+    CHECK_OK(afar_receiver_receive(receiver, soon(), &came, &err));
+    CHECK_INT(((Csp__Item *)came)->number, 6);
+    afar_message_free(came);
+    afar_receiver_close(receiver);
+    close_ends(ends);
+}
+
 TEST(the_data_of_a_message_arrive)
 {
     struct ends ends = make_channel(1);

@@ -68,6 +68,7 @@ TEST(a_child_inherits_what_it_should)
     setenv("AFAR_END_OLD", "afar://127.0.0.1:1/x", 1);
     setenv("CSP_CHILD", "yes", 1);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
+    CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
     CHECK_OK(spawn_with(&world, "inherits", none, NULL, &err));
     wait_well(&world);
     close_world(world);

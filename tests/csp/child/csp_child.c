@@ -250,6 +250,7 @@ hang(afar_error *err)
 static int
 inherits(void)
 {
+    struct sigaction pipe;
     sigset_t blocked;
     int extra = 0;
 
@@ -260,6 +261,8 @@ inherits(void)
     for (int number = 1; number < SIGRTMIN; number++)
         if (sigismember(&blocked, number) == 1)
             extra++;
+    if (sigaction(SIGPIPE, NULL, &pipe) || pipe.sa_handler != SIG_DFL)
+        extra++;
     if (getenv("AFAR_END_OLD") || !getenv("CSP_CHILD"))
         extra++;
     return extra;
