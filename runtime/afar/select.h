@@ -60,7 +60,8 @@ typedef enum afar_select_flags {
  * finished, and when no case is on and there is no deadline.  If the other process keeps its answer back,
  * the case that it holds happens 10 seconds after the deadline, or after the time of a TIMEOUT: with UNKNOWN
  * if it sends, with LOST if it receives (afar/channel.h).  Cases of one select may have the same channel,
- * even both ends of it: they are not paired with each other. */
+ * even both ends of it: they are not paired with each other.  With more than 1,024 of them on one end, one on
+ * the other end may find those who came later only when there are fewer. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_select(afar_case *cases, size_t count, unsigned flags, afar_deadline deadline,
             size_t *ret_case, afar_error *err);

@@ -51,6 +51,7 @@
 #define AFAR__CHANNEL_WINDOW (256u * 1024) /* bytes of open exclusive offers, of one seat */
 #define AFAR__CHANNEL_OFFER_COST 64u       /* what each counts beside its payload */
 #define AFAR__CHANNEL_REASON 1000u         /* bytes of text in POISON and ENDED */
+#define AFAR__CHANNEL_CASES 1024u          /* of one select, that a search passes over */
 #define AFAR__CHANNEL_LEAST_OFFERS 1024u   /* what a home has at least */
 #define AFAR__CHANNEL_LEAST_WINDOW (64u * 1024)
 

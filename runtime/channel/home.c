@@ -282,6 +282,8 @@ afar__home_settle(afar__home *home)
     if (home->capacity > 0 && home->code[AFAR__SENDS] == AFAR_OK &&
         home->code[AFAR__RECEIVES] == AFAR_OK)
         serve_from_buffer(home);
+    else if (home->capacity == 0)
+        afar__place_missed(home);
     end_if_nothing_is_left(home);
 }
 

@@ -92,6 +92,7 @@ struct afar__home {
     unsigned capacity;         /* of the buffer; 0: there is none */
     afar_code code[2];         /* what it has come to for that side */
     bool finished[2], lost[2]; /* that side has no ends any more */
+    bool gave_up;              /* a pair may have been missed; see afar__home_oldest */
 
     size_t standing[2]; /* all offers, wherever they are */
     bool still;         /* and its user was told so */
@@ -318,15 +319,21 @@ afar__place(afar__offer *offer, bool again);
 void
 afar__place_stalled(afar__seat *seat);
 
-/* The oldest of a side that can be paired, and is not of the select of `than`, if not NULL. */
+/* The oldest of a side that can be paired, and is not of the select of `than`, if not NULL.  Gives up behind
+ * AFAR__CHANNEL_CASES of that select: one search costs no more, however many a peer has made.  What
+ * it missed is looked for again when an offer has gone. */
 afar__offer *
 afar__home_oldest(afar__home *home, afar__direction side, const afar__offer *than);
+
+/* Looks for a pair that was missed: on the work list. */
+void
+afar__place_missed(afar__home *home);
 
 /* Whether two offers are of one select. */
 bool
 afar__offer_is_same(const afar__offer *a, const afar__offer *b);
 
-/* What the work list does for a home: the buffer, and the end. */
+/* What the work list does for a home: the buffer, a pair that was missed, and the end. */
 void
 afar__home_settle(afar__home *home);
 

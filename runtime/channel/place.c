@@ -2,7 +2,8 @@
  *
  * A home whose channel goes on has, between two calls, no two offers waiting that could be paired: any one to
  * send is of the same select as any one to receive, or of one that is between two rounds, or its seat is
- * stalled.  So whoever places an offer need look at the other side only. */
+ * stalled.  So whoever places an offer need look at the other side only.  There is one exception, a pair behind
+ * too many offers of one select, which is found when they are fewer. */
 
 #include <stddef.h>
 #include <string.h>
@@ -50,10 +51,9 @@ afar__offer_leave(afar__offer *offer)
     if (!home)
         return;
     home->standing[offer->direction]--;
-    if (home->finished[AFAR__SENDS] || home->finished[AFAR__RECEIVES])
+    if (home->finished[AFAR__SENDS] || home->finished[AFAR__RECEIVES] || home->gave_up)
         afar__home_is_due(home);
-    else
-        afar__home_calm(home);
+    afar__home_calm(home);
 }
 
 static void
@@ -121,12 +121,19 @@ is_there(afar__offer *offer)
 afar__offer *
 afar__home_oldest(afar__home *home, afar__direction side, const afar__offer *than)
 {
+    unsigned passed = 0;
     afar__offer *next;
 
     for (afar__offer *offer = home->queues[side].first; offer; offer = next) {
         next = offer->next;
-        if (is_there(offer) && !(than && afar__offer_is_same(offer, than)))
+        if (!is_there(offer))
+            continue;
+        if (!than || !afar__offer_is_same(offer, than))
             return offer;
+        if (passed++ == AFAR__CHANNEL_CASES) {
+            home->gave_up = true;
+            return NULL;
+        }
     }
     return NULL;
 }
@@ -227,25 +234,26 @@ place_found(afar__seat *seat)
     }
 }
 
-/* Finds a pair for one that stays where it is if there is none. */
-static void
+/* Finds a pair for one that stays where it is if there is none: whether it did. */
+static bool
 pair_queued(afar__offer *offer)
 {
     afar__home *home = offer->home;
     afar__offer *pair;
 
     if (home->code[AFAR__SENDS] != AFAR_OK || home->code[AFAR__RECEIVES] != AFAR_OK)
-        return;
+        return false;
     if (home->capacity > 0)
         pair = afar__buffer_has(home, offer->direction) ? offer : NULL;
     else
         pair = afar__home_oldest(home, !offer->direction, offer);
     if (!pair)
-        return;
+        return false;
     afar__offer_leave(offer);
     if (pair != offer)
         afar__offer_leave(pair);
     afar__deal(offer, pair);
+    return true;
 }
 
 /* Those that came meanwhile are in the queue, and nobody has looked for a pair for them.  The newest are first
@@ -273,4 +281,25 @@ afar__place_stalled(afar__seat *seat)
 {
     place_found(seat);
     place_new(seat);
+}
+
+/* Who gave up is of the select that the other side begins with, and its own side does, too. */
+void
+afar__place_missed(afar__home *home)
+{
+    static const afar__direction sides[] = { AFAR__SENDS, AFAR__RECEIVES };
+
+    if (!home->gave_up)
+        return;
+    home->gave_up = false;
+    for (size_t i = 0; i < 2; i++) {
+        afar__offer *first =
+            home->queues[!sides[i]].first ? afar__home_oldest(home, sides[i], NULL) : NULL;
+
+        if (first && pair_queued(first)) {
+            home->gave_up = true; /* there may be more */
+            afar__home_is_due(home);
+            return;
+        }
+    }
 }

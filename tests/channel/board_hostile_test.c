@@ -292,6 +292,81 @@ TEST(nothing_is_said_behind_the_end)
     finish();
 }
 
+/* ---- many of one select ---- */
+
+/* Who looks for another passes over offers of its own select, of which there can be many: not over all. */
+TEST(a_search_has_an_end)
+{
+    enum { ROUNDS = 50000 };
+    line *from;
+
+    start(AFAR__RECEIVES, 0);
+    from = line_new(&low, &middle, home, AFAR__SENDS);
+    for (unsigned i = 0; i < AFAR__CHANNEL_OFFERS; i++)
+        CHECK_INT(ACT(.kind = AFAR__STEP_OFFER, .select = 1), AFAR_OK);
+    for (uint64_t i = 1; i <= ROUNDS; i++) {
+        CHECK_INT(line_act_is(from, (afar__step){ .kind = AFAR__STEP_OFFER, .select = 1 }),
+                  AFAR_OK);
+        CHECK_INT(line_act_is(from, (afar__step){ .kind = AFAR__STEP_WITHDRAW, .number = i }),
+                  AFAR_OK);
+    }
+    CHECK_INT(afar__home_offer_count(home, AFAR__SENDS), 0);
+    finish();
+}
+
+/* So many of one select, and `others` behind them: one to send, of that select, comes last. */
+static line *
+start_behind(unsigned same, unsigned others)
+{
+    line *from;
+
+    start(AFAR__RECEIVES, 0);
+    from = line_new(&low, &middle, home, AFAR__SENDS);
+    for (unsigned i = 0; i < same; i++)
+        CHECK_INT(ACT(.kind = AFAR__STEP_OFFER, .select = 1), AFAR_OK);
+    for (unsigned i = 0; i < others; i++)
+        CHECK_INT(ACT(.kind = AFAR__STEP_OFFER, .select = 2), AFAR_OK);
+    CHECK_INT(line_act_is(from, (afar__step){ .kind = AFAR__STEP_OFFER, .select = 1 }), AFAR_OK);
+    return from;
+}
+
+TEST(one_is_found_behind_as_many_as_there_may_be)
+{
+    line *from = start_behind(AFAR__CHANNEL_CASES, 1);
+
+    CHECK_STR(line_said(from), "c1");
+    finish();
+}
+
+/* It is found when one has gone, wherever that was; and the next one then, for the next. */
+TEST(one_behind_more_is_found_when_they_are_fewer)
+{
+    line *from = start_behind(AFAR__CHANNEL_CASES + 1, 2);
+
+    CHECK_INT(line_act_is(from, (afar__step){ .kind = AFAR__STEP_OFFER, .select = 1 }), AFAR_OK);
+    CHECK_STR(line_said(from), "");
+    CHECK_INT(ACT(.kind = AFAR__STEP_WITHDRAW, .number = 700), AFAR_OK);
+    CHECK_STR(line_said(from), "c1 c2");
+    finish();
+}
+
+/* The same with the sides changed. */
+TEST(one_to_send_behind_more_is_found_when_they_are_fewer)
+{
+    line *to;
+
+    start(AFAR__SENDS, 0);
+    to = line_new(&low, &middle, home, AFAR__RECEIVES);
+    for (unsigned i = 0; i < AFAR__CHANNEL_CASES + 1; i++)
+        CHECK_INT(ACT(.kind = AFAR__STEP_OFFER, .select = 1), AFAR_OK);
+    CHECK_INT(ACT(.kind = AFAR__STEP_OFFER, .select = 2), AFAR_OK);
+    CHECK_INT(line_act_is(to, (afar__step){ .kind = AFAR__STEP_OFFER, .select = 1 }), AFAR_OK);
+    CHECK_STR(line_said(to), "");
+    CHECK_INT(ACT(.kind = AFAR__STEP_WITHDRAW, .number = 1), AFAR_OK);
+    CHECK_STR(line_said(to), "c1");
+    finish();
+}
+
 /* ---- anything ---- */
 
 static uint64_t state;
