@@ -43,6 +43,15 @@ declare_unary(idl_writer *writer, const idl_method *method)
     declare(writer, attribute, signature_await(writer->pool, method));
 }
 
+static bool
+has_reply(const idl_service *service)
+{
+    for (size_t i = 0; i < service->method_count; i++)
+        if (!service->methods[i].server_streams && !service->methods[i].oneway)
+            return true;
+    return false;
+}
+
 static void
 declare_finish(idl_writer *writer, const idl_method *method)
 {
@@ -178,6 +187,10 @@ write_service(idl_writer *writer, const idl_service *service)
     write_reference(writer, service);
     if (service->method_count)
         write_text(writer, "/* ---- calling ---- */\n\n");
+    if (has_reply(service))
+        write_text(writer,
+                   "/* A reply is the caller's: afar_message_free.  With NULL for ret_reply it is\n"
+                   " * released at once. */\n\n");
     for (size_t i = 0; i < service->method_count; i++)
         declare_method(writer, &service->methods[i]);
     write_text(writer, "/* ---- being one: a method left NULL answers UNIMPLEMENTED ---- */\n\n");

@@ -55,6 +55,21 @@ write_typed(idl_writer *writer, const char *untyped, const char *variable, const
                  variable, type, variable);
 }
 
+/* The same for a reply, which may be unwanted: then libafar gets NULL as well. */
+static void
+write_reply(idl_writer *writer, const idl_method *method, const char *function, const char *others)
+{
+    idl_list arguments =
+        arguments_make(writer->pool, "%s, deadline, ret_reply ? &reply : NULL, err", others);
+
+    write_text(writer, "    ProtobufCMessage *reply = NULL;\n    afar_code code = ");
+    write_call(writer, function, &arguments, ");\n");
+    write_format(writer,
+                 "    if (ret_reply && code == AFAR_OK)\n        *ret_reply = (%s *)reply;\n"
+                 "    return code;\n}\n\n",
+                 method->reply->c_type);
+}
+
 static void
 write_returned(idl_writer *writer, const char *function, idl_list arguments)
 {
@@ -156,20 +171,17 @@ write_unary(idl_writer *writer, const idl_method *method)
 {
     idl_pool *pool = writer->pool;
     const char *stub = method->service->stub;
-    const char *reply = method->reply->c_type;
     const char *call = pool_format(pool, "%s_object(object), &%s_method[%zu], &request->%s", stub,
                                    stub, method->index, method->request->base);
 
     begin_function(writer, signature_call(pool, method));
-    write_typed(writer, "ProtobufCMessage", "reply", reply, "afar_object_call",
-                arguments_make(pool, "%s, deadline, &reply, err", call));
+    write_reply(writer, method, "afar_object_call", call);
     begin_function(writer, signature_start(pool, method));
     write_returned(writer, "afar_object_start",
                    arguments_make(pool, "%s, deadline, options, ret_future, err", call));
     begin_function(writer, signature_await(pool, method));
-    write_typed(writer, "ProtobufCMessage", "reply", reply, "afar_future_await",
-                arguments_make(pool, "future, &%s_method[%zu], deadline, &reply, err", stub,
-                               method->index));
+    write_reply(writer, method, "afar_future_await",
+                pool_format(pool, "future, &%s_method[%zu]", stub, method->index));
 }
 
 static void
@@ -213,8 +225,7 @@ write_finish(idl_writer *writer, const idl_method *method, const char *base)
     if (method->server_streams)
         write_returned(writer, "afar_stream_finish", arguments_make(pool, "%s, err", base));
     else
-        write_typed(writer, "ProtobufCMessage", "reply", method->reply->c_type, "afar_stream_await",
-                    arguments_make(pool, "%s, deadline, &reply, err", base));
+        write_reply(writer, method, "afar_stream_await", base);
 }
 
 static void

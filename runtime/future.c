@@ -13,6 +13,7 @@
 #include "runtime/future.h"
 
 #include <afar/call.h>
+#include <afar/message.h>
 
 #include "runtime/host.h"
 #include "runtime/misuse.h"
@@ -214,6 +215,7 @@ afar_code
 afar_future_await(afar_future *future, const afar_method *method, afar_deadline deadline,
                   ProtobufCMessage **ret_reply, afar_error *err)
 {
+    ProtobufCMessage *reply = NULL;
     afar_code code;
 
     if (method != future->method)
@@ -222,8 +224,12 @@ afar_future_await(afar_future *future, const afar_method *method, afar_deadline 
     afar__future_ref(future);
     code = wait_until_done(future, deadline, err);
     if (!code)
-        code = take(future, ret_reply, err);
+        code = take(future, &reply, err);
     afar__future_unref(future);
+    if (!ret_reply)
+        afar_message_free(reply);
+    else if (!code)
+        *ret_reply = reply;
     return code;
 }
 

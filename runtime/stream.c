@@ -79,12 +79,12 @@ afar_stream_await(afar_stream *stream, afar_deadline deadline, ProtobufCMessage 
                          stream->method->path);
     if (!code)
         code = await_end(stream, deadline, err);
-    if (code == AFAR_OK)
-        *ret_reply = stream->reply;
-    else if (code != AFAR_DEADLINE_EXCEEDED)
-        afar_message_free(stream->reply);
-    else
+    if (code == AFAR_DEADLINE_EXCEEDED)
         return code; /* it is kept for the next try */
+    if (code == AFAR_OK && ret_reply)
+        *ret_reply = stream->reply;
+    else
+        afar_message_free(stream->reply);
     stream->reply = NULL;
     return code;
 }

@@ -35,9 +35,9 @@ AFAR_API void
 afar_future_on_done(afar_future *future, afar_future_fn fn, void *arg);
 
 /* Waits and takes the answer: the reply is the caller's (afar_message_free), the
- * error is copied.  FAILED_PRECONDITION when the reply was taken before.  The
- * generated `_await` of a method is this with types; a future of another method
- * stops the program. */
+ * error is copied.  A reply that is not wanted is released here: ret_reply may be NULL.
+ * FAILED_PRECONDITION when the reply was taken before.  The generated `_await` of a
+ * method is this with types; a future of another method stops the program. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_future_await(afar_future *future, const afar_method *method, afar_deadline deadline,
                   ProtobufCMessage **ret_reply, afar_error *err);

@@ -81,7 +81,8 @@ afar_object_close(afar_object *object);
  * its own and the handler's, it is cancelled with the handler's call and when that
  * ends, and metadata that travels goes along (afar/call.h). */
 
-/* Calls a unary method and waits for the reply, which is the caller's. */
+/* Calls a unary method and waits for the reply, which is the caller's; with NULL for
+ * ret_reply it is released. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_object_call(afar_object *object, const afar_method *method,
                  const ProtobufCMessage *request, afar_deadline deadline,

@@ -39,7 +39,8 @@ afar_stream_receive(afar_stream *stream, afar_deadline deadline,
 AFAR_API AFAR_MUST_USE afar_code
 afar_stream_finish(afar_stream *stream, afar_error *err);
 
-/* For client streams: finishes and waits for the one reply. */
+/* For client streams: finishes and waits for the one reply, which is the caller's;
+ * with NULL for ret_reply it is released. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_stream_await(afar_stream *stream, afar_deadline deadline,
                   ProtobufCMessage **ret_reply, afar_error *err);

@@ -167,6 +167,29 @@ TEST(replies_and_items_that_nobody_receives_let_go_of_their_objects)
     }
 }
 
+TEST(replies_that_are_not_wanted_let_go_of_their_objects)
+{
+    for (const char *const *transport = transports; *transport; transport++) {
+        Far__Bundle request = FAR__BUNDLE__INIT;
+        afar_error err = AFAR_ERROR_INIT;
+        struct factory factory;
+        struct pair pair;
+
+        factory_init(&factory);
+        pair_open(&pair, *transport);
+        far_peer *maker = pair_peer(&pair, "", &factory_methods, &factory, AFAR_SERIAL);
+        CHECK_OK(far_peer_ask(maker, &request, soon(), NULL, &err));
+        event_wait(&factory.gone, 1);
+        afar_future *future = start_number(maker, 0);
+        CHECK_OK(far_peer_ask_await(future, soon(), NULL, &err));
+        event_wait(&factory.gone, 2);
+        afar_future_close(future);
+        far_peer_close(maker);
+        pair_close(&pair);
+        gate_close(&factory.gate);
+    }
+}
+
 TEST(a_product_is_not_finalized_while_a_call_on_it_runs)
 {
     for (const char *const *transport = transports; *transport; transport++) {

@@ -115,8 +115,8 @@ bank_account_deposit(bank_account *object, const Bank__DepositRequest *request,
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(bank_account_object(object), &bank_account_method[0],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Bank__DepositReply *)reply;
     return code;
 }
@@ -135,8 +135,9 @@ bank_account_deposit_await(afar_future *future, afar_deadline deadline,
                            Bank__DepositReply **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &bank_account_method[0], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &bank_account_method[0], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Bank__DepositReply *)reply;
     return code;
 }
@@ -147,8 +148,8 @@ bank_account_withdraw(bank_account *object, const Bank__WithdrawRequest *request
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(bank_account_object(object), &bank_account_method[1],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Bank__WithdrawReply *)reply;
     return code;
 }
@@ -167,8 +168,9 @@ bank_account_withdraw_await(afar_future *future, afar_deadline deadline,
                             Bank__WithdrawReply **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &bank_account_method[1], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &bank_account_method[1], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Bank__WithdrawReply *)reply;
     return code;
 }
@@ -240,8 +242,8 @@ bank_account_deposit_all_finish(bank_account_deposit_all_stream *stream, afar_de
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_stream_await(bank_account_deposit_all_stream_base(stream), deadline,
-                                       &reply, err);
-    if (code == AFAR_OK)
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Bank__DepositAllReply *)reply;
     return code;
 }
@@ -372,8 +374,8 @@ bank_bank_open_(bank_bank *object, const Bank__OpenRequest *request, afar_deadli
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(bank_bank_object(object), &bank_bank_method[0],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Bank__OpenReply *)reply;
     return code;
 }
@@ -391,8 +393,9 @@ bank_bank_open_await(afar_future *future, afar_deadline deadline, Bank__OpenRepl
                      afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &bank_bank_method[0], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &bank_bank_method[0], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Bank__OpenReply *)reply;
     return code;
 }

@@ -51,6 +51,9 @@ bank_account_close(bank_account *object)
 
 /* ---- calling ---- */
 
+/* A reply is the caller's: afar_message_free.  With NULL for ret_reply it is
+ * released at once. */
+
 /* Deposit: Adds money; answers with the new balance. */
 AFAR_MUST_USE afar_code
 bank_account_deposit(bank_account *object, const Bank__DepositRequest *request,
@@ -252,6 +255,9 @@ bank_bank_close(bank_bank *object)
 }
 
 /* ---- calling ---- */
+
+/* A reply is the caller's: afar_message_free.  With NULL for ret_reply it is
+ * released at once. */
 
 /* Open: The account of a customer; fails with NOT_FOUND if there is none. */
 AFAR_MUST_USE afar_code

@@ -45,8 +45,8 @@ int_double_(int_ *object, const NULL_ *request, afar_deadline deadline, FILE_ **
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(int_object(object), &int_method[0], &request->base, deadline,
-                                      &reply, err);
-    if (code == AFAR_OK)
+                                      ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (FILE_ *)reply;
     return code;
 }
@@ -63,8 +63,9 @@ afar_code
 int_double_await(afar_future *future, afar_deadline deadline, FILE_ **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &int_method[0], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &int_method[0], deadline, ret_reply ? &reply : NULL,
+                                       err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (FILE_ *)reply;
     return code;
 }

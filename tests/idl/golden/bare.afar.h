@@ -47,6 +47,9 @@ int_close(int_ *object)
 
 /* ---- calling ---- */
 
+/* A reply is the caller's: afar_message_free.  With NULL for ret_reply it is
+ * released at once. */
+
 /* double */
 AFAR_MUST_USE afar_code
 int_double_(int_ *object, const NULL_ *request, afar_deadline deadline, FILE_ **ret_reply,

@@ -259,8 +259,8 @@ channels_ledger_follow(channels_ledger *object, const Channels__Shapes *request,
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(channels_ledger_object(object), &channels_ledger_method[0],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Channels__Shapes *)reply;
     return code;
 }
@@ -279,8 +279,9 @@ channels_ledger_follow_await(afar_future *future, afar_deadline deadline,
                              Channels__Shapes **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &channels_ledger_method[0], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &channels_ledger_method[0], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Channels__Shapes *)reply;
     return code;
 }

@@ -52,6 +52,9 @@ channels_ledger_close(channels_ledger *object)
 
 /* ---- calling ---- */
 
+/* A reply is the caller's: afar_message_free.  With NULL for ret_reply it is
+ * released at once. */
+
 /* Follow */
 AFAR_MUST_USE afar_code
 channels_ledger_follow(channels_ledger *object, const Channels__Shapes *request,

@@ -58,8 +58,8 @@ opt_service_call(opt_service *object, const Opt__Renamed *request, afar_deadline
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(opt_service_object(object), &opt_service_method[0],
-                                      &request->parent, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->parent, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Opt__Renamed__Unpacked *)reply;
     return code;
 }
@@ -77,8 +77,9 @@ opt_service_call_await(afar_future *future, afar_deadline deadline,
                        Opt__Renamed__Unpacked **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &opt_service_method[0], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &opt_service_method[0], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Opt__Renamed__Unpacked *)reply;
     return code;
 }

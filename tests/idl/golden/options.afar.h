@@ -48,6 +48,9 @@ opt_service_close(opt_service *object)
 
 /* ---- calling ---- */
 
+/* A reply is the caller's: afar_message_free.  With NULL for ret_reply it is
+ * released at once. */
+
 /* Call */
 AFAR_MUST_USE afar_code
 opt_service_call(opt_service *object, const Opt__Renamed *request, afar_deadline deadline,

@@ -180,8 +180,8 @@ refs_account_ask(refs_account *object, const Refs__Plain *request, afar_deadline
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(refs_account_object(object), &refs_account_method[0],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Refs__Plain *)reply;
     return code;
 }
@@ -199,8 +199,9 @@ refs_account_ask_await(afar_future *future, afar_deadline deadline, Refs__Plain 
                        afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &refs_account_method[0], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &refs_account_method[0], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Refs__Plain *)reply;
     return code;
 }
@@ -211,8 +212,8 @@ refs_account_give(refs_account *object, const Refs__Shapes *request, afar_deadli
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(refs_account_object(object), &refs_account_method[1],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Refs__Plain *)reply;
     return code;
 }
@@ -231,8 +232,9 @@ refs_account_give_await(afar_future *future, afar_deadline deadline, Refs__Plain
                         afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &refs_account_method[1], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &refs_account_method[1], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Refs__Plain *)reply;
     return code;
 }
@@ -281,8 +283,8 @@ refs_account_far(refs_account *object, const Refs__Far__Parcel *request, afar_de
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(refs_account_object(object), &refs_account_method[3],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Refs__Ping *)reply;
     return code;
 }
@@ -301,8 +303,9 @@ refs_account_far_await(afar_future *future, afar_deadline deadline, Refs__Ping *
                        afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &refs_account_method[3], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &refs_account_method[3], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Refs__Ping *)reply;
     return code;
 }
@@ -350,8 +353,8 @@ refs_owner_only(refs_owner *object, const Refs__Plain *request, afar_deadline de
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(refs_owner_object(object), &refs_owner_method[0],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Refs__Handed__Coat *)reply;
     return code;
 }
@@ -369,8 +372,9 @@ refs_owner_only_await(afar_future *future, afar_deadline deadline, Refs__Handed_
                       afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &refs_owner_method[0], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &refs_owner_method[0], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Refs__Handed__Coat *)reply;
     return code;
 }

@@ -52,6 +52,9 @@ refs_account_close(refs_account *object)
 
 /* ---- calling ---- */
 
+/* A reply is the caller's: afar_message_free.  With NULL for ret_reply it is
+ * released at once. */
+
 /* Ask */
 AFAR_MUST_USE afar_code
 refs_account_ask(refs_account *object, const Refs__Plain *request, afar_deadline deadline,
@@ -176,6 +179,9 @@ refs_owner_close(refs_owner *object)
 }
 
 /* ---- calling ---- */
+
+/* A reply is the caller's: afar_message_free.  With NULL for ret_reply it is
+ * released at once. */
 
 /* Only */
 AFAR_MUST_USE afar_code

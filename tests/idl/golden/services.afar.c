@@ -106,8 +106,8 @@ services_v1_kinds_ask(services_v1_kinds *object, const Services__V1__Question *r
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(services_v1_kinds_object(object),
                                       &services_v1_kinds_method[0], &request->base, deadline,
-                                      &reply, err);
-    if (code == AFAR_OK)
+                                      ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Services__V1__Answer *)reply;
     return code;
 }
@@ -126,9 +126,9 @@ services_v1_kinds_ask_await(afar_future *future, afar_deadline deadline,
                             Services__V1__Answer **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &services_v1_kinds_method[0], deadline, &reply,
-                                       err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &services_v1_kinds_method[0], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Services__V1__Answer *)reply;
     return code;
 }
@@ -210,8 +210,8 @@ services_v1_kinds_gather_finish(services_v1_kinds_gather_stream *stream, afar_de
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_stream_await(services_v1_kinds_gather_stream_base(stream), deadline,
-                                       &reply, err);
-    if (code == AFAR_OK)
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Google__Protobuf__Empty *)reply;
     return code;
 }
@@ -390,8 +390,8 @@ services_v1_flags_read(services_v1_flags *object, const Services__V1__Question *
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(services_v1_flags_object(object),
                                       &services_v1_flags_method[0], &request->base, deadline,
-                                      &reply, err);
-    if (code == AFAR_OK)
+                                      ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Services__V1__Answer *)reply;
     return code;
 }
@@ -410,9 +410,9 @@ services_v1_flags_read_await(afar_future *future, afar_deadline deadline,
                              Services__V1__Answer **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &services_v1_flags_method[0], deadline, &reply,
-                                       err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &services_v1_flags_method[0], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Services__V1__Answer *)reply;
     return code;
 }
@@ -424,8 +424,8 @@ services_v1_flags_put(services_v1_flags *object, const Services__V1__Question *r
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(services_v1_flags_object(object),
                                       &services_v1_flags_method[1], &request->base, deadline,
-                                      &reply, err);
-    if (code == AFAR_OK)
+                                      ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Services__V1__Answer *)reply;
     return code;
 }
@@ -444,9 +444,9 @@ services_v1_flags_put_await(afar_future *future, afar_deadline deadline,
                             Services__V1__Answer **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &services_v1_flags_method[1], deadline, &reply,
-                                       err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &services_v1_flags_method[1], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Services__V1__Answer *)reply;
     return code;
 }
@@ -480,8 +480,8 @@ services_v1_flags_both_finish(services_v1_flags_both_stream *stream, afar_deadli
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_stream_await(services_v1_flags_both_stream_base(stream), deadline,
-                                       &reply, err);
-    if (code == AFAR_OK)
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Services__V1__Answer *)reply;
     return code;
 }
@@ -558,8 +558,8 @@ services_v1_retired_ask(services_v1_retired *object, const Services__V1__Questio
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(services_v1_retired_object(object),
                                       &services_v1_retired_method[0], &request->base, deadline,
-                                      &reply, err);
-    if (code == AFAR_OK)
+                                      ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Services__V1__Answer *)reply;
     return code;
 }
@@ -578,9 +578,9 @@ services_v1_retired_ask_await(afar_future *future, afar_deadline deadline,
                               Services__V1__Answer **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &services_v1_retired_method[0], deadline, &reply,
-                                       err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &services_v1_retired_method[0], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Services__V1__Answer *)reply;
     return code;
 }

@@ -52,6 +52,9 @@ services_v1_kinds_close(services_v1_kinds *object)
 
 /* ---- calling ---- */
 
+/* A reply is the caller's: afar_message_free.  With NULL for ret_reply it is
+ * released at once. */
+
 /* Ask: Waits for the answer. */
 AFAR_MUST_USE afar_code
 services_v1_kinds_ask(services_v1_kinds *object, const Services__V1__Question *request,
@@ -246,6 +249,9 @@ services_v1_flags_close(services_v1_flags *object)
 
 /* ---- calling ---- */
 
+/* A reply is the caller's: afar_message_free.  With NULL for ret_reply it is
+ * released at once. */
+
 /* Read */
 AFAR_MUST_USE afar_code
 services_v1_flags_read(services_v1_flags *object, const Services__V1__Question *request,
@@ -372,6 +378,9 @@ services_v1_retired_close(services_v1_retired *object)
 }
 
 /* ---- calling ---- */
+
+/* A reply is the caller's: afar_message_free.  With NULL for ret_reply it is
+ * released at once. */
 
 /* Ask */
 AFAR_DEPRECATED AFAR_MUST_USE afar_code

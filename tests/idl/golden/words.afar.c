@@ -240,8 +240,8 @@ words_verbs_open_(words_verbs *object, const Words__Fields *request, afar_deadli
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_verbs_object(object), &words_verbs_method[0],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -259,8 +259,9 @@ words_verbs_open_await(afar_future *future, afar_deadline deadline, Words__Field
                        afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_verbs_method[0], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_verbs_method[0], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -271,8 +272,8 @@ words_verbs_close_(words_verbs *object, const Words__Fields *request, afar_deadl
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_verbs_object(object), &words_verbs_method[1],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -291,8 +292,9 @@ words_verbs_close_await(afar_future *future, afar_deadline deadline, Words__Fiel
                         afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_verbs_method[1], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_verbs_method[1], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -341,8 +343,8 @@ words_verbs_object_(words_verbs *object, const Words__Fields *request, afar_dead
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_verbs_object(object), &words_verbs_method[3],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -361,8 +363,9 @@ words_verbs_object_await(afar_future *future, afar_deadline deadline, Words__Fie
                          afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_verbs_method[3], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_verbs_method[3], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -373,8 +376,8 @@ words_verbs_export_(words_verbs *object, const Words__Fields *request, afar_dead
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_verbs_object(object), &words_verbs_method[4],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -393,8 +396,9 @@ words_verbs_export_await(afar_future *future, afar_deadline deadline, Words__Fie
                          afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_verbs_method[4], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_verbs_method[4], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -405,8 +409,8 @@ words_verbs_start_(words_verbs *object, const Words__Fields *request, afar_deadl
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_verbs_object(object), &words_verbs_method[5],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -425,8 +429,9 @@ words_verbs_start_await(afar_future *future, afar_deadline deadline, Words__Fiel
                         afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_verbs_method[5], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_verbs_method[5], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -437,8 +442,8 @@ words_verbs_await_(words_verbs *object, const Words__Fields *request, afar_deadl
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_verbs_object(object), &words_verbs_method[6],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -457,8 +462,9 @@ words_verbs_await_await(afar_future *future, afar_deadline deadline, Words__Fiel
                         afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_verbs_method[6], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_verbs_method[6], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -487,9 +493,9 @@ words_verbs_send_finish(words_verbs_send_stream *stream, afar_deadline deadline,
                         Words__Fields **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_stream_await(words_verbs_send_stream_base(stream), deadline, &reply,
-                                       err);
-    if (code == AFAR_OK)
+    afar_code code = afar_stream_await(words_verbs_send_stream_base(stream), deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -581,8 +587,8 @@ words_verbs_finish_(words_verbs *object, const Words__Fields *request, afar_dead
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_verbs_object(object), &words_verbs_method[9],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -601,8 +607,9 @@ words_verbs_finish_await(afar_future *future, afar_deadline deadline, Words__Fie
                          afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_verbs_method[9], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_verbs_method[9], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -613,8 +620,8 @@ words_verbs_share_(words_verbs *object, const Words__Fields *request, afar_deadl
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_verbs_object(object), &words_verbs_method[10],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -633,8 +640,9 @@ words_verbs_share_await(afar_future *future, afar_deadline deadline, Words__Fiel
                         afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_verbs_method[10], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_verbs_method[10], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -645,8 +653,8 @@ words_verbs_interface_(words_verbs *object, const Words__Fields *request, afar_d
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_verbs_object(object), &words_verbs_method[11],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -665,8 +673,9 @@ words_verbs_interface_await(afar_future *future, afar_deadline deadline, Words__
                             afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_verbs_method[11], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_verbs_method[11], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -677,8 +686,8 @@ words_verbs_methods_(words_verbs *object, const Words__Fields *request, afar_dea
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_verbs_object(object), &words_verbs_method[12],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -697,8 +706,9 @@ words_verbs_methods_await(afar_future *future, afar_deadline deadline, Words__Fi
                           afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_verbs_method[12], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_verbs_method[12], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -709,8 +719,8 @@ words_verbs_method_(words_verbs *object, const Words__Fields *request, afar_dead
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_verbs_object(object), &words_verbs_method[13],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -729,8 +739,9 @@ words_verbs_method_await(afar_future *future, afar_deadline deadline, Words__Fie
                          afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_verbs_method[13], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_verbs_method[13], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -759,9 +770,9 @@ words_verbs_stream_finish(words_verbs_stream_stream *stream, afar_deadline deadl
                           Words__Fields **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_stream_await(words_verbs_stream_stream_base(stream), deadline, &reply,
-                                       err);
-    if (code == AFAR_OK)
+    afar_code code = afar_stream_await(words_verbs_stream_stream_base(stream), deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -940,8 +951,8 @@ words_keywords_init(words_keywords *object, const Words__Fields *request, afar_d
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_keywords_object(object), &words_keywords_method[0],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -960,8 +971,9 @@ words_keywords_init_await(afar_future *future, afar_deadline deadline, Words__Fi
                           afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_keywords_method[0], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_keywords_method[0], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -972,8 +984,8 @@ words_keywords_base(words_keywords *object, const Words__Fields *request, afar_d
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_keywords_object(object), &words_keywords_method[1],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -992,8 +1004,9 @@ words_keywords_base_await(afar_future *future, afar_deadline deadline, Words__Fi
                           afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_keywords_method[1], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_keywords_method[1], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -1004,8 +1017,8 @@ words_keywords_struct_(words_keywords *object, const Words__Fields *request,
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_keywords_object(object), &words_keywords_method[2],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Struct *)reply;
     return code;
 }
@@ -1024,8 +1037,9 @@ words_keywords_struct_await(afar_future *future, afar_deadline deadline, Words__
                             afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_keywords_method[2], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_keywords_method[2], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Struct *)reply;
     return code;
 }
@@ -1036,8 +1050,8 @@ words_keywords_int_(words_keywords *object, const Words__Fields *request, afar_d
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_keywords_object(object), &words_keywords_method[3],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Struct__While *)reply;
     return code;
 }
@@ -1056,8 +1070,9 @@ words_keywords_int_await(afar_future *future, afar_deadline deadline,
                          Words__Struct__While **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_keywords_method[3], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_keywords_method[3], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Struct__While *)reply;
     return code;
 }
@@ -1069,8 +1084,8 @@ words_keywords_delete_(words_keywords *object, const Words__Fields *request,
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_keywords_object(object), &words_keywords_method[4],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Google__Protobuf__Empty *)reply;
     return code;
 }
@@ -1089,8 +1104,9 @@ words_keywords_delete_await(afar_future *future, afar_deadline deadline,
                             Google__Protobuf__Empty **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_keywords_method[4], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_keywords_method[4], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Google__Protobuf__Empty *)reply;
     return code;
 }
@@ -1101,8 +1117,8 @@ words_keywords_class_(words_keywords *object, const Words__Fields *request, afar
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_keywords_object(object), &words_keywords_method[5],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -1121,8 +1137,9 @@ words_keywords_class_await(afar_future *future, afar_deadline deadline, Words__F
                            afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_keywords_method[5], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_keywords_method[5], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -1133,8 +1150,8 @@ words_keywords_errno_(words_keywords *object, const Words__Fields *request, afar
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_keywords_object(object), &words_keywords_method[6],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -1153,8 +1170,9 @@ words_keywords_errno_await(afar_future *future, afar_deadline deadline, Words__F
                            afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_keywords_method[6], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_keywords_method[6], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -1165,8 +1183,8 @@ words_keywords_null(words_keywords *object, const Words__Fields *request, afar_d
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_keywords_object(object), &words_keywords_method[7],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -1185,8 +1203,9 @@ words_keywords_null_await(afar_future *future, afar_deadline deadline, Words__Fi
                           afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_keywords_method[7], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_keywords_method[7], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -1197,8 +1216,8 @@ words_keywords_say_httpbye_now(words_keywords *object, const Words__Fields *requ
 {
     ProtobufCMessage *reply = NULL;
     afar_code code = afar_object_call(words_keywords_object(object), &words_keywords_method[8],
-                                      &request->base, deadline, &reply, err);
-    if (code == AFAR_OK)
+                                      &request->base, deadline, ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }
@@ -1217,8 +1236,9 @@ words_keywords_say_httpbye_now_await(afar_future *future, afar_deadline deadline
                                      Words__Fields **ret_reply, afar_error *err)
 {
     ProtobufCMessage *reply = NULL;
-    afar_code code = afar_future_await(future, &words_keywords_method[8], deadline, &reply, err);
-    if (code == AFAR_OK)
+    afar_code code = afar_future_await(future, &words_keywords_method[8], deadline,
+                                       ret_reply ? &reply : NULL, err);
+    if (ret_reply && code == AFAR_OK)
         *ret_reply = (Words__Fields *)reply;
     return code;
 }

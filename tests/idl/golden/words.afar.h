@@ -50,6 +50,9 @@ words_verbs_close(words_verbs *object)
 
 /* ---- calling ---- */
 
+/* A reply is the caller's: afar_message_free.  With NULL for ret_reply it is
+ * released at once. */
+
 /* Open */
 AFAR_MUST_USE afar_code
 words_verbs_open_(words_verbs *object, const Words__Fields *request, afar_deadline deadline,
@@ -428,6 +431,9 @@ words_keywords_close(words_keywords *object)
 }
 
 /* ---- calling ---- */
+
+/* A reply is the caller's: afar_message_free.  With NULL for ret_reply it is
+ * released at once. */
 
 /* Init */
 AFAR_MUST_USE afar_code
