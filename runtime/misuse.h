@@ -10,4 +10,12 @@ AFAR_PRINTF(1, 2)
 _Noreturn void
 afar__misuse(const char *format, ...);
 
+/* What the public function of that name cannot do without. */
+static inline void
+afar__need(const void *thing, const char *function, const char *name)
+{
+    if (!thing)
+        afar__misuse("%s: a NULL %s", function, name);
+}
+
 #endif

@@ -56,7 +56,7 @@ typedef enum afar_select_flags {
 
 /* Waits until one case happens, and says which.  *ret_case is `count` when none did: DEADLINE_EXCEEDED when
  * time was up, which is found out a little later than `deadline` if another process has to say whether
- * it was faster; INVALID_ARGUMENT for a case or a flag that is none; FAILED_PRECONDITION for an end that has
+ * it was faster; INVALID_ARGUMENT for a case or a flag that is none, or a SEND without a message; FAILED_PRECONDITION for an end that has
  * finished, and when no case is on and there is no deadline.  If the other process keeps its answer back,
  * the case that it holds happens 10 seconds after the deadline, or after the time of a TIMEOUT: with UNKNOWN
  * if it sends, with LOST if it receives (afar/channel.h).  Cases of one select may have the same channel,
@@ -74,7 +74,8 @@ afar_select(afar_case *cases, size_t count, unsigned flags, afar_deadline deadli
 typedef struct afar_selector afar_selector;
 
 /* The cases stay the caller's, and where they are, until close.  Between two selects `message`, `time` and
- * `future` may be changed; the ends may not, and `off` by `switch` only. */
+ * `future` may be changed; the ends may not, and `off` by `switch` only.  A SEND that is on and has no message
+ * then fails with INVALID_ARGUMENT when it could happen. */
 AFAR_API AFAR_MUST_USE afar_code
 afar_selector_open(afar_case *cases, size_t count, unsigned flags,
                    afar_selector **ret_selector, afar_error *err);

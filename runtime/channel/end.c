@@ -34,8 +34,7 @@ new_end(const afar_channel_type *type, afar__direction direction)
 static afar__end *
 given(void *end, const char *function)
 {
-    if (!end)
-        afar__misuse("%s: a NULL end", function);
+    afar__need(end, function, "end");
     return end;
 }
 
@@ -308,6 +307,7 @@ afar_sender_send(afar_sender *sender, const ProtobufCMessage *message, afar_dead
     afar__happened happened;
     afar_code code;
 
+    afar__need(message, __func__, "message");
     if (end->finished || afar__engine_forked())
         return has_finished(end, err);
     code = afar__parcel_pack(message, end->type, &parcel, err);
@@ -328,6 +328,7 @@ afar_receiver_receive(afar_receiver *receiver, afar_deadline deadline,
     afar__happened happened;
     afar_code code = afar__engine_check(err);
 
+    afar__need(ret_message, __func__, "ret_message");
     if (code)
         return code;
     afar__end_attach(end);
@@ -445,6 +446,7 @@ afar_sender_post(afar_sender *sender, const ProtobufCMessage *message, afar_dead
     afar__parcel *parcel = NULL;
     afar_code code;
 
+    afar__need(message, __func__, "message");
     if (end->finished || afar__engine_forked())
         return has_finished(end, err);
     code = afar__parcel_pack(message, end->type, &parcel, err);
@@ -515,19 +517,21 @@ afar__end_finish(afar__end *end, int64_t deadline)
 afar_code
 afar_sender_finish(afar_sender *sender, afar_deadline deadline, afar_error *err)
 {
+    afar__end *end = given(sender, __func__);
     afar_code code = afar_sender_flush(sender, deadline, err);
 
     if (afar__engine_forked())
         return code;
-    afar__end_finish(given(sender, __func__), deadline.ns);
+    afar__end_finish(end, deadline.ns);
     return code;
 }
 
 /* ---- poison ---- */
 
 static void
-poison(afar__end *end, const char *reason)
+poison(afar__end *end, const char *reason, const char *function)
 {
+    afar__need(reason, function, "reason");
     if (afar__engine_forked())
         return;
     afar__end_attach(end);
@@ -542,13 +546,13 @@ poison(afar__end *end, const char *reason)
 void
 afar_sender_poison(afar_sender *sender, const char *reason)
 {
-    poison(given(sender, __func__), reason);
+    poison(given(sender, __func__), reason, __func__);
 }
 
 void
 afar_receiver_poison(afar_receiver *receiver, const char *reason)
 {
-    poison(given(receiver, __func__), reason);
+    poison(given(receiver, __func__), reason, __func__);
 }
 
 /* ---- ends as values ---- */
@@ -613,13 +617,15 @@ end_on(afar_object *object, const afar_channel_type *type, afar__direction direc
        afar__end **ret_end, afar_error *err)
 {
     const afar_interface *interface = direction == AFAR__SENDS ? type->sender : type->receiver;
-    const char *is = afar_object_interface(object)->name;
     afar__direction same = direction;
     afar_code code = check_use(type, err);
+    const char *is;
     afar__end *end;
 
+    afar__need(object, direction == AFAR__SENDS ? "afar_sender_on" : "afar_receiver_on", "object");
     if (code)
         return code;
+    is = afar_object_interface(object)->name;
     if (strcmp(is, interface->name) != 0)
         return afar_fail(err, AFAR_INVALID_ARGUMENT, "a reference to a %s is no %s", is,
                          interface->name);

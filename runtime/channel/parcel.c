@@ -14,7 +14,6 @@
 #include "runtime/channel/bytes.h"
 #include "runtime/channel/live.h"
 #include "runtime/decode.h"
-#include "runtime/misuse.h"
 #include "runtime/refs.h"
 
 static afar__parcel *
@@ -103,8 +102,6 @@ afar_code
 afar__parcel_pack(const ProtobufCMessage *message, const afar_channel_type *type,
                   afar__parcel **ret_parcel, afar_error *err)
 {
-    if (!message)
-        afar__misuse("a NULL message is sent into a channel of %s", type->message->name);
     if (message->descriptor != type->message)
         return afar_fail(err, AFAR_INVALID_ARGUMENT, "a %s into a channel that carries %s",
                          message->descriptor->name, type->message->name);

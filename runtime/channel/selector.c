@@ -13,6 +13,7 @@
 #include "runtime/clock.h"
 #include "runtime/fail.h"
 #include "runtime/future.h"
+#include "runtime/misuse.h"
 
 #define FEW 8 /* cases that take no memory */
 
@@ -66,6 +67,12 @@ end_of(const afar_case *one)
 }
 
 static afar_code
+no_message(size_t index, afar_error *err)
+{
+    return afar_fail(err, AFAR_INVALID_ARGUMENT, "case %zu sends no message", index);
+}
+
+static afar_code
 check_case(const afar_case *one, size_t index, afar_error *err)
 {
     switch (one->kind) {
@@ -74,10 +81,9 @@ check_case(const afar_case *one, size_t index, afar_error *err)
             return AFAR_OK;
         return afar_fail(err, AFAR_INVALID_ARGUMENT, "case %zu receives from no channel", index);
     case AFAR_CASE_KIND_SEND:
-        if (one->sender && (one->off || one->message))
-            return AFAR_OK;
-        return afar_fail(err, AFAR_INVALID_ARGUMENT, "case %zu sends %s", index,
-                         one->sender ? "no message" : "into no channel");
+        if (one->sender)
+            return one->off || one->message ? AFAR_OK : no_message(index, err);
+        return afar_fail(err, AFAR_INVALID_ARGUMENT, "case %zu sends into no channel", index);
     case AFAR_CASE_KIND_FUTURE:
         if (one->off || one->future)
             return AFAR_OK;
@@ -90,6 +96,7 @@ check_case(const afar_case *one, size_t index, afar_error *err)
                      (int)one->kind);
 }
 
+/* `message` may be set and unset between two rounds, so what is on need not have one. */
 static afar__parcel *
 pack(afar__guard *guard)
 {
@@ -98,8 +105,11 @@ pack(afar__guard *guard)
     afar__parcel *parcel = NULL;
 
     afar_error_clear(&selector->why);
-    (void)!afar__parcel_pack(one->message, afar__end_of_sender(one->sender)->type, &parcel,
-                             &selector->why);
+    if (!one->message)
+        (void)!no_message((size_t)(one - selector->cases), &selector->why);
+    else
+        (void)!afar__parcel_pack(one->message, afar__end_of_sender(one->sender)->type, &parcel,
+                                 &selector->why);
     return parcel;
 }
 
@@ -334,6 +344,13 @@ round_of(afar_selector *selector, afar_deadline deadline, size_t *ret_case, afar
                      selector->count);
 }
 
+static void
+need_cases(const afar_case *cases, size_t count, const char *function)
+{
+    if (count > 0)
+        afar__need(cases, function, "array of cases");
+}
+
 afar_code
 afar_select(afar_case *cases, size_t count, unsigned flags, afar_deadline deadline,
             size_t *ret_case, afar_error *err)
@@ -342,6 +359,8 @@ afar_select(afar_case *cases, size_t count, unsigned flags, afar_deadline deadli
     afar_selector selector;
     afar_code code;
 
+    need_cases(cases, count, __func__);
+    afar__need(ret_case, __func__, "ret_case");
     *ret_case = count;
     memset(&selector, 0, sizeof selector);
     selector.guards = few;
@@ -368,6 +387,8 @@ afar_selector_open(afar_case *cases, size_t count, unsigned flags, afar_selector
     afar_selector *selector = calloc(1, sizeof *selector);
     afar_code code;
 
+    need_cases(cases, count, __func__);
+    afar__need(ret_selector, __func__, "ret_selector");
     if (selector)
         selector->guards = calloc(count > 0 ? count : 1, sizeof *selector->guards);
     if (!selector || !selector->guards) {
@@ -388,16 +409,22 @@ afar_code
 afar_selector_select(afar_selector *selector, afar_deadline deadline, size_t *ret_case,
                      afar_error *err)
 {
+    afar__need(selector, __func__, "selector");
+    afar__need(ret_case, __func__, "ret_case");
     return round_of(selector, deadline, ret_case, err);
 }
 
 void
 afar_selector_switch(afar_selector *selector, size_t index, bool on)
 {
-    afar_case *one = &selector->cases[index];
+    afar_case *one;
 
+    afar__need(selector, __func__, "selector");
+    if (index >= selector->count)
+        afar__misuse("afar_selector_switch: there is no case %zu in %zu", index, selector->count);
     if (afar__engine_forked())
         return;
+    one = &selector->cases[index];
     if (one->off == on)
         selector->on = on ? selector->on + 1 : selector->on - 1;
     one->off = !on;

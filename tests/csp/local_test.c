@@ -4,11 +4,8 @@
 
 #include "items.h"
 
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 TEST(a_rendezvous_is_done_when_the_message_is_received)
 {
@@ -255,59 +252,6 @@ TEST(a_select_that_cannot_be_says_so)
     check_refused(cases, 1, AFAR_FAIR, AFAR_FAILED_PRECONDITION, "none of 1 cases is on");
     check_refused(NULL, 0, AFAR_FAIR, AFAR_FAILED_PRECONDITION, "none of 0 cases is on");
     close_ends(a);
-}
-
-static void
-send_null(struct ends ends)
-{
-    (void)!afar_sender_send(csp_item_sender_base(ends.sender), NULL, soon(), NULL);
-}
-
-static void
-send_into_null(struct ends ends)
-{
-    (void)ends;
-    (void)!send_number(NULL, 1, soon());
-}
-
-static void
-receive_from_null(struct ends ends)
-{
-    uint64_t number;
-
-    (void)ends;
-    (void)!receive_number(NULL, &number, soon());
-}
-
-/* It stops the program, with a line that has that in it. */
-static void
-check_stops(void (*misuse)(struct ends ends), const char *text)
-{
-    char line[300] = "";
-    int status, pipes[2];
-    pid_t child;
-
-    CHECK(!pipe(pipes));
-    child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        (void)!dup2(pipes[1], STDERR_FILENO);
-        misuse(make_channel(0));
-        _exit(0);
-    }
-    CHECK_INT(waitpid(child, &status, 0), child);
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-    CHECK(read(pipes[0], line, sizeof line - 1) > 0);
-    CHECK(strstr(line, text));
-    close(pipes[0]);
-    close(pipes[1]);
-}
-
-TEST(a_mistake_stops_the_program_and_says_where)
-{
-    check_stops(send_null, "a NULL message is sent into a channel of csp.Item");
-    check_stops(send_into_null, "afar_sender_send: a NULL end");
-    check_stops(receive_from_null, "afar_receiver_receive: a NULL end");
 }
 
 TEST(a_selector_whose_cases_are_all_off_does_not_wait_for_ever)

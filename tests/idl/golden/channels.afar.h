@@ -177,7 +177,7 @@ channels_entry_receive(channels_entry_receiver *receiver, afar_deadline deadline
 {
     ProtobufCMessage *message = NULL;
     afar_code code = afar_receiver_receive(channels_entry_receiver_base(receiver), deadline,
-                                           &message, err);
+                                           ret_message ? &message : NULL, err);
 
     if (code == AFAR_OK)
         *ret_message = (Channels__Entry *)message;
@@ -372,7 +372,7 @@ channels_question_receive(channels_question_receiver *receiver, afar_deadline de
 {
     ProtobufCMessage *message = NULL;
     afar_code code = afar_receiver_receive(channels_question_receiver_base(receiver), deadline,
-                                           &message, err);
+                                           ret_message ? &message : NULL, err);
 
     if (code == AFAR_OK)
         *ret_message = (Channels__Question *)message;
@@ -577,7 +577,7 @@ channels_question_answer_receive(channels_question_answer_receiver *receiver,
 {
     ProtobufCMessage *message = NULL;
     afar_code code = afar_receiver_receive(channels_question_answer_receiver_base(receiver),
-                                           deadline, &message, err);
+                                           deadline, ret_message ? &message : NULL, err);
 
     if (code == AFAR_OK)
         *ret_message = (Channels__Question__Answer *)message;
@@ -810,7 +810,7 @@ channels_along_name_for_amessage_that_goes_through_channels_of_its_own_with_alon
     ProtobufCMessage *message = NULL;
     afar_code code = afar_receiver_receive(
         channels_along_name_for_amessage_that_goes_through_channels_of_its_own_with_along_name_receiver_base(receiver),
-        deadline, &message, err);
+        deadline, ret_message ? &message : NULL, err);
 
     if (code == AFAR_OK)
         *ret_message = (Channels__ALongNameForAMessageThatGoesThroughChannelsOfItsOwnWithALongName *)message;

@@ -110,7 +110,7 @@ channels_feed_item_receive(channels_feed_item_receiver *receiver, afar_deadline 
 {
     ProtobufCMessage *message = NULL;
     afar_code code = afar_receiver_receive(channels_feed_item_receiver_base(receiver), deadline,
-                                           &message, err);
+                                           ret_message ? &message : NULL, err);
 
     if (code == AFAR_OK)
         *ret_message = (Channels__Feed__Item *)message;
