@@ -3,6 +3,7 @@
  *
  * Labels: concurrent */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "pair.h"
