@@ -1,6 +1,6 @@
 /* The board, and what it has still to do before a function of its owner's returns: selects first, so
- * that what they deny is placed anew; then offers whose pairs fell apart; then homes
- * whose buffer or end may have changed, and proxies that may have room. */
+ * that what they deny is placed anew; then offers whose pairs fell apart; then those of seats that were crowded;
+ * then homes whose buffer or end may have changed, and proxies that may have room. */
 
 #include <string.h>
 
@@ -23,6 +23,19 @@ afar__select_is_due(afar__select *select)
     select->due = true;
     select->next_due = select->board->selects_due;
     select->board->selects_due = select;
+}
+
+/* A seat that leaves is over before, and so in no list. */
+void
+afar__seat_is_due(afar__seat *seat)
+{
+    afar__board *board = seat->home->board;
+
+    if (seat->due || seat->over || seat->stalled || !seat->parked.first)
+        return;
+    seat->due = true;
+    seat->next_due = board->seats_due;
+    board->seats_due = seat;
 }
 
 void
@@ -73,6 +86,16 @@ place_loose(afar__board *board)
 }
 
 static void
+settle_seat(afar__board *board)
+{
+    afar__seat *seat = board->seats_due;
+
+    board->seats_due = seat->next_due;
+    seat->due = false;
+    afar__place_crowded(seat);
+}
+
+static void
 settle_home(afar__board *board)
 {
     afar__home *home = board->homes_due;
@@ -100,6 +123,8 @@ afar__board_work(afar__board *board)
             settle_select(board);
         else if (board->loose.first)
             place_loose(board);
+        else if (board->seats_due)
+            settle_seat(board);
         else if (board->homes_due)
             settle_home(board);
         else if (board->proxies_due)

@@ -37,8 +37,11 @@
  *
  * Memory.  What a peer can make a home hold: its offers, at most `offers` a seat, 128 bytes each or
  * so, payloads within its window, and one message for each claim that it granted and whose
- * receiver, which is claimed behind it, has not answered yet.  Out of memory for what a peer wants: its
- * seat fails with RESOURCE_EXHAUSTED.  A guard at a home here takes none beyond itself; an offer at a proxy does, since it
+ * receiver, which is claimed behind it or has to acknowledge it, has not answered yet.  Of these there are at
+ * most AFAR__CHANNEL_CLAIMS a seat: when so many of its offers are paired, its others that must be claimed are
+ * not, as if it were stalled.  They hold nothing, so none of those can be waiting for them.  What
+ * has its payload in the window already goes on.  A seat that receives has no payloads, and no
+ * such limit.  Out of memory for what a peer wants: its seat fails with RESOURCE_EXHAUSTED.  A guard at a home here takes none beyond itself; an offer at a proxy does, since it
  * may outlive its select, and without it the guard ends the round with RESOURCE_EXHAUSTED. */
 
 #include <stdbool.h>
@@ -51,6 +54,7 @@
 #define AFAR__CHANNEL_WINDOW (256u * 1024) /* bytes of open exclusive offers, of one seat */
 #define AFAR__CHANNEL_OFFER_COST 64u       /* what each counts beside its payload */
 #define AFAR__CHANNEL_REASON 1000u         /* bytes of text in POISON and ENDED */
+#define AFAR__CHANNEL_CLAIMS 64u           /* open at a time, of one seat that sends */
 #define AFAR__CHANNEL_CASES 1024u          /* of one select, that a search passes over */
 #define AFAR__CHANNEL_LEAST_OFFERS 1024u   /* what a home has at least */
 #define AFAR__CHANNEL_LEAST_WINDOW (64u * 1024)
@@ -139,6 +143,7 @@ struct afar__board {
     uint64_t selects;          /* numbers given so far */
     afar__select *current;     /* whose begin, stop or fire is running */
     afar__select *selects_due; /* the work list: all are empty between two calls */
+    afar__seat *seats_due;
     afar__home *homes_due;
     afar__proxy *proxies_due;
     afar__offers loose;

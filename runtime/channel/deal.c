@@ -41,6 +41,8 @@ loosen(afar__offer *offer)
         drop_parcel(bid);
         afar__seat_say(offer->seat, AFAR__STEP_RELEASE, bid->by_claim.number);
     }
+    if (!guard)
+        afar__bid_parted(bid);
     if (offer->state != AFAR__OFFER_NONE)
         afar__offer_leave(offer);
     afar__offer_enter(offer, AFAR__OFFER_LOOSE);
@@ -319,6 +321,8 @@ enter(afar__offer *offer)
     afar__offer_enter(offer, AFAR__OFFER_PAIRED);
     if (offer->guard)
         afar__guard_unsure(offer->guard, true);
+    else
+        afar__bid_paired(afar__bid_of(offer));
 }
 
 /* What asked to be told at once is, if the other of the pair is claimed first. */

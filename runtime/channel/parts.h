@@ -63,7 +63,7 @@ afar__numbers_remove(afar__numbers *numbers, afar__numbered *entry);
 enum {
     AFAR__OFFER_NONE,   /* in no queue */
     AFAR__OFFER_QUEUED, /* its home's: it waits for another */
-    AFAR__OFFER_PARKED, /* its seat's: that is stalled */
+    AFAR__OFFER_PARKED, /* its seat's: that is stalled, or was crowded */
     AFAR__OFFER_LOOSE,  /* the board's: its pair fell apart, and it is to be placed */
     AFAR__OFFER_PAIRED, /* its home's deals, as the next two: not asked yet */
     AFAR__OFFER_ASKED,  /* a claim was said, or waits for the select; `pair` may have gone */
@@ -83,6 +83,8 @@ typedef struct afar__bid {
     size_t bytes; /* of the parcel */
     size_t cost;  /* what it takes of the window */
     bool tell, patient;
+    bool counts;    /* among the paired of its seat */
+    bool back;      /* queued again, after it was parked since its seat was crowded */
     bool withdrawn; /* while it is claimed: that will be denied; or after its message was sent */
 } afar__bid;
 
@@ -125,9 +127,14 @@ struct afar__seat {
     size_t open;             /* offers */
     size_t used;             /* of the window */
     size_t busy;             /* offers whose message was sent and not acknowledged */
+    size_t paired;           /* offers to send that must be claimed, until their deals are over */
+    size_t back;             /* offers that are */
     afar__bid *bids;
     afar__numbers by_number, by_claim;
     afar__offers parked, unacknowledged;
+    afar__offer *parked_last; /* the one that was parked last, if it still is */
+    bool due;
+    afar__seat *next_due;
 };
 
 /* ---- offers elsewhere ---- */
@@ -230,6 +237,8 @@ afar__select_settle(afar__select *select);
 void
 afar__select_is_due(afar__select *select);
 void
+afar__seat_is_due(afar__seat *seat);
+void
 afar__home_is_due(afar__home *home);
 void
 afar__proxy_is_due(afar__proxy *proxy);
@@ -302,6 +311,14 @@ afar__offer_is_exclusive(const afar__offer *offer)
     return offer->seat && ((const afar__bid *)offer)->select == 0;
 }
 
+/* Whether it is one of those of which a seat has a few paired at most: their messages come with the grants. */
+static inline bool
+afar__offer_brings_later(const afar__offer *offer)
+{
+    return offer->seat && offer->direction == AFAR__SENDS &&
+           ((const afar__bid *)offer)->select != 0;
+}
+
 /* ---- homes ---- */
 
 /* Into the queue of that state, and out of the one it is in. */
@@ -318,6 +335,11 @@ afar__place(afar__offer *offer, bool again);
 /* The same for those of a seat that is not stalled any more which were found or came meanwhile. */
 void
 afar__place_stalled(afar__seat *seat);
+
+/* The same for those that were found while the seat was crowded, as far as it is not any more: on the work
+ * list. */
+void
+afar__place_crowded(afar__seat *seat);
 
 /* The oldest of a side that can be paired, and is not of the select of `than`, if not NULL.  Gives up behind
  * AFAR__CHANNEL_CASES of that select: one search costs no more, however many a peer has made.  What
@@ -396,6 +418,12 @@ afar__bid_free(afar__bid *bid);
 /* A word without more than a number. */
 void
 afar__seat_say(afar__seat *seat, afar__step_kind kind, uint64_t number);
+
+/* It is in a deal from now on, or not any more. */
+void
+afar__bid_paired(afar__bid *bid);
+void
+afar__bid_parted(afar__bid *bid);
 
 /* Nothing is to be had for an offer that asked for it. */
 void

@@ -2,7 +2,7 @@
  *
  * A home whose channel goes on has, between two calls, no two offers waiting that could be paired: any one to
  * send is of the same select as any one to receive, or of one that is between two rounds, or its seat is
- * stalled.  So whoever places an offer need look at the other side only.  There is one exception, a pair behind
+ * stalled or crowded.  So whoever places an offer need look at the other side only.  There is one exception, a pair behind
  * too many offers of one select, which is found when they are fewer. */
 
 #include <stddef.h>
@@ -41,12 +41,30 @@ afar__offer_enter(afar__offer *offer, uint8_t state)
     afar__home_stir(offer->home);
 }
 
+/* What the seat knows of where it was. */
+static void
+leave_seat(afar__offer *offer)
+{
+    afar__seat *seat = offer->seat;
+    afar__bid *bid = afar__bid_of(offer);
+
+    if (seat->parked_last == offer)
+        seat->parked_last = NULL;
+    if (!bid->back)
+        return;
+    bid->back = false;
+    seat->back--;
+    afar__seat_is_due(seat);
+}
+
 void
 afar__offer_leave(afar__offer *offer)
 {
     afar__home *home = offer->home;
 
     afar__offers_remove(queue_of(offer), offer);
+    if (offer->seat)
+        leave_seat(offer);
     offer->state = AFAR__OFFER_NONE;
     if (!home)
         return;
@@ -66,9 +84,16 @@ enter_before(afar__offers *queue, afar__offer **where, afar__offer *offer, uint8
 }
 
 static afar__offer *
-parked_last(const afar__offers *offers)
+last_of(const afar__offers *offers)
 {
     return (afar__offer *)((char *)offers->last - offsetof(afar__offer, next));
+}
+
+/* As many of its seat are paired as may be. */
+static bool
+is_crowded(const afar__offer *offer)
+{
+    return afar__offer_brings_later(offer) && offer->seat->paired >= AFAR__CHANNEL_CLAIMS;
 }
 
 bool
@@ -84,18 +109,22 @@ afar__offer_is_same(const afar__offer *a, const afar__offer *b)
            memcmp(afar__offer_process(a), afar__offer_process(b), 16) == 0;
 }
 
-/* In front of those that came later; most are found in their order. */
+/* In front of those that came later; most are found in their order, one behind the other. */
 static void
 park(afar__offer *offer)
 {
-    afar__offers *parked = &offer->seat->parked;
+    afar__seat *seat = offer->seat;
+    afar__offers *parked = &seat->parked;
     afar__offer **where = &parked->first;
 
-    if (parked->first && parked_last(parked)->order < offer->order)
+    if (parked->first && last_of(parked)->order < offer->order)
         where = parked->last;
+    else if (seat->parked_last && seat->parked_last->order < offer->order)
+        where = &seat->parked_last->next;
     while (*where && (*where)->order < offer->order)
         where = &(*where)->next;
     enter_before(parked, where, offer, AFAR__OFFER_PARKED);
+    seat->parked_last = offer;
 }
 
 /* Takes offers out that nobody can have. */
@@ -105,7 +134,7 @@ is_there(afar__offer *offer)
     afar__guard *guard = offer->guard;
 
     if (!guard) {
-        if (!offer->seat->stalled)
+        if (!offer->seat->stalled && !is_crowded(offer))
             return true;
         afar__offer_leave(offer);
         park(offer);
@@ -130,6 +159,8 @@ afar__home_oldest(afar__home *home, afar__direction side, const afar__offer *tha
             continue;
         if (!than || !afar__offer_is_same(offer, than))
             return offer;
+        if (offer->seat)
+            afar__seat_is_due(offer->seat); /* it may have parked others */
         if (passed++ == AFAR__CHANNEL_CASES) {
             home->gave_up = true;
             return NULL;
@@ -160,8 +191,10 @@ static void
 wait_for_another(afar__offer *offer, bool again)
 {
     afar__offers *queue = &offer->home->queues[offer->direction];
-    afar__offer **where = again ? &queue->first : queue->last;
+    afar__offer **where = queue->last;
 
+    if (again && queue->first && last_of(queue)->order > offer->order)
+        where = &queue->first;
     while (*where && (*where)->order < offer->order)
         where = &(*where)->next;
     enter_before(queue, where, offer, AFAR__OFFER_QUEUED);
@@ -176,7 +209,7 @@ pair_up(afar__offer *offer)
 
     if (home->code[AFAR__SENDS] != AFAR_OK || home->code[AFAR__RECEIVES] != AFAR_OK)
         return false;
-    if (offer->seat && offer->seat->stalled)
+    if (offer->seat && (offer->seat->stalled || is_crowded(offer)))
         return false;
     pair = find_pair(offer);
     if (!pair)
@@ -202,7 +235,7 @@ afar__place(afar__offer *offer, bool again)
     if (pair_up(offer))
         return;
     /* Who it could be paired with may be waiting. */
-    if (again && offer->seat && offer->seat->stalled)
+    if (offer->seat && (offer->seat->stalled ? again : is_crowded(offer) && find_pair(offer)))
         park(offer);
     else
         wait_for_another(offer, again);
@@ -211,17 +244,20 @@ afar__place(afar__offer *offer, bool again)
 }
 
 /* Those that were found meanwhile go back to where they were, which is near the front: what was in front
- * of them had been taken, or was of the select that found them. */
+ * of them had been taken, or was of the select that found them.  If the seat is crowded they stay. */
 static void
 place_found(afar__seat *seat)
 {
     afar__offers *queue = &seat->home->queues[seat->direction];
     afar__offer **where = &queue->first;
     afar__offers rest;
-    afar__offer *offer;
+    afar__offer *offer, *next;
 
     afar__offers_init(&rest);
-    while ((offer = seat->parked.first)) {
+    for (offer = seat->parked.first; offer; offer = next) {
+        next = offer->next;
+        if (is_crowded(offer))
+            continue;
         afar__offer_leave(offer);
         if (!pair_up(offer))
             afar__offers_append(&rest, offer);
@@ -250,6 +286,10 @@ pair_queued(afar__offer *offer)
     if (!pair)
         return false;
     afar__offer_leave(offer);
+    if (is_crowded(offer)) {
+        park(offer);
+        return false;
+    }
     if (pair != offer)
         afar__offer_leave(pair);
     afar__deal(offer, pair);
@@ -281,6 +321,48 @@ afar__place_stalled(afar__seat *seat)
 {
     place_found(seat);
     place_new(seat);
+}
+
+/* As many as could be paired now.  If somebody waits for whom these are of the wrong select, it may be one of
+ * those behind them. */
+static bool
+has_room(const afar__seat *seat)
+{
+    if (seat->stalled || seat->over || seat->paired >= AFAR__CHANNEL_CLAIMS)
+        return false;
+    return seat->paired + seat->back < AFAR__CHANNEL_CLAIMS ||
+           (seat->home->queues[!seat->direction].first && seat->back < AFAR__CHANNEL_CASES);
+}
+
+/* Its place is near the front, as above.  Where somebody has made so many of one select that it is not, it counts
+ * as one that came now: what comes with its grant has no order among those of its seat. */
+static void
+wait_again(afar__offer *offer)
+{
+    afar__offers *queue = &offer->home->queues[offer->direction];
+    const afar__offer *before = queue->first;
+
+    for (unsigned i = 0; before && before->order < offer->order && i < AFAR__CHANNEL_CASES; i++)
+        before = before->next;
+    if (before && before->order < offer->order)
+        offer->order = ++offer->home->arrivals;
+    wait_for_another(offer, true);
+    afar__bid_of(offer)->back = true;
+    offer->seat->back++;
+}
+
+/* The oldest first, and only as many as there is room for: so each costs little, however many are parked.  What
+ * is queued again and goes makes room for another. */
+void
+afar__place_crowded(afar__seat *seat)
+{
+    afar__offer *offer;
+
+    while ((offer = seat->parked.first) && has_room(seat)) {
+        afar__offer_leave(offer);
+        if (!pair_up(offer))
+            wait_again(offer);
+    }
 }
 
 /* Who gave up is of the select that the other side begins with, and its own side does, too. */

@@ -54,6 +54,25 @@ afar__seat_say(afar__seat *seat, afar__step_kind kind, uint64_t number)
 }
 
 void
+afar__bid_paired(afar__bid *bid)
+{
+    if (bid->counts || !afar__offer_brings_later(&bid->offer))
+        return;
+    bid->counts = true;
+    bid->offer.seat->paired++;
+}
+
+void
+afar__bid_parted(afar__bid *bid)
+{
+    if (!bid->counts)
+        return;
+    bid->counts = false;
+    bid->offer.seat->paired--;
+    afar__seat_is_due(bid->offer.seat);
+}
+
+void
 afar__bid_waits(afar__bid *bid)
 {
     if (!bid->tell)
@@ -74,6 +93,7 @@ afar__bid_free(afar__bid *bid)
         bid->offer.pair = NULL;
     }
     afar__offer_gone(&bid->offer);
+    afar__bid_parted(bid);
     afar__numbers_remove(&seat->by_number, &bid->by_number);
     afar__numbers_remove(&seat->by_claim, &bid->by_claim);
     *bid->link = bid->next;
