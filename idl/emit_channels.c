@@ -72,7 +72,7 @@ static const struct {
     [OUTCOME_MESSAGE] = { "    ProtobufCMessage *message = NULL;\n"
                           "    afar_code code = ",
                           "\n"
-                          "    if (code == AFAR_OK)\n"
+                          "    if (ret_message && code == AFAR_OK)\n"
                           "        *ret_message = ($type$ *)message;\n"
                           "    return code;\n" },
 };

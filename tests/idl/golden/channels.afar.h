@@ -179,7 +179,7 @@ channels_entry_receive(channels_entry_receiver *receiver, afar_deadline deadline
     afar_code code = afar_receiver_receive(channels_entry_receiver_base(receiver), deadline,
                                            ret_message ? &message : NULL, err);
 
-    if (code == AFAR_OK)
+    if (ret_message && code == AFAR_OK)
         *ret_message = (Channels__Entry *)message;
     return code;
 }
@@ -374,7 +374,7 @@ channels_question_receive(channels_question_receiver *receiver, afar_deadline de
     afar_code code = afar_receiver_receive(channels_question_receiver_base(receiver), deadline,
                                            ret_message ? &message : NULL, err);
 
-    if (code == AFAR_OK)
+    if (ret_message && code == AFAR_OK)
         *ret_message = (Channels__Question *)message;
     return code;
 }
@@ -579,7 +579,7 @@ channels_question_answer_receive(channels_question_answer_receiver *receiver,
     afar_code code = afar_receiver_receive(channels_question_answer_receiver_base(receiver),
                                            deadline, ret_message ? &message : NULL, err);
 
-    if (code == AFAR_OK)
+    if (ret_message && code == AFAR_OK)
         *ret_message = (Channels__Question__Answer *)message;
     return code;
 }
@@ -812,7 +812,7 @@ channels_along_name_for_amessage_that_goes_through_channels_of_its_own_with_alon
         channels_along_name_for_amessage_that_goes_through_channels_of_its_own_with_along_name_receiver_base(receiver),
         deadline, ret_message ? &message : NULL, err);
 
-    if (code == AFAR_OK)
+    if (ret_message && code == AFAR_OK)
         *ret_message = (Channels__ALongNameForAMessageThatGoesThroughChannelsOfItsOwnWithALongName *)message;
     return code;
 }

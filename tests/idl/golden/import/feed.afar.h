@@ -112,7 +112,7 @@ channels_feed_item_receive(channels_feed_item_receiver *receiver, afar_deadline 
     afar_code code = afar_receiver_receive(channels_feed_item_receiver_base(receiver), deadline,
                                            ret_message ? &message : NULL, err);
 
-    if (code == AFAR_OK)
+    if (ret_message && code == AFAR_OK)
         *ret_message = (Channels__Feed__Item *)message;
     return code;
 }
