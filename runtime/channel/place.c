@@ -366,22 +366,24 @@ afar__place_crowded(afar__seat *seat)
 }
 
 /* Who gave up is of the select that the other side begins with, and its own side does, too. */
+static bool
+pair_missed(afar__home *home, afar__direction side)
+{
+    afar__offer *first = afar__home_oldest(home, side, NULL);
+
+    return first && pair_queued(first);
+}
+
 void
 afar__place_missed(afar__home *home)
 {
-    static const afar__direction sides[] = { AFAR__SENDS, AFAR__RECEIVES };
-
     if (!home->gave_up)
         return;
     home->gave_up = false;
-    for (size_t i = 0; i < 2; i++) {
-        afar__offer *first =
-            home->queues[!sides[i]].first ? afar__home_oldest(home, sides[i], NULL) : NULL;
-
-        if (first && pair_queued(first)) {
-            home->gave_up = true; /* there may be more */
-            afar__home_is_due(home);
-            return;
-        }
+    if (!home->queues[AFAR__SENDS].first || !home->queues[AFAR__RECEIVES].first)
+        return;
+    if (pair_missed(home, AFAR__SENDS) || pair_missed(home, AFAR__RECEIVES)) {
+        home->gave_up = true; /* there may be more */
+        afar__home_is_due(home);
     }
 }

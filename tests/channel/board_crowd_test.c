@@ -74,9 +74,11 @@ TEST(all_arrive_in_the_end)
     offer_many(from, 1, OFFERS);
     offer_many(to, 1, OFFERS);
     while (arrived < OFFERS) {
-        while (granted < OFFERS && granted - arrived < KEPT)
-            CHECK_INT(grant_message(from, ++granted, (int)granted), AFAR_OK);
-        CHECK_INT(parcels_live, granted);
+        while (granted < OFFERS && granted - arrived < KEPT) {
+            granted++;
+            CHECK_INT(grant_message(from, granted, (int)granted), AFAR_OK);
+        }
+        CHECK_INT(parcels_live, granted); /* those that arrived are on the line still */
         line_said(from);
         line_said(to);
         act(to, AFAR__STEP_GRANT, arrived + 1, arrived + 1);
@@ -336,24 +338,32 @@ TEST(a_receiver_that_goes_makes_room)
     finish();
 }
 
-/* It is the peer that makes them wait, and again: what that costs does not go with how many they are. */
+/* A receiver finds that all are crowded, goes, and there is room for one: again and again.  What that costs does
+ * not go with how many they are. */
 TEST(others_may_be_many)
 {
-    enum { ROUNDS = 20000 };
-    uint64_t denied = 0, withdrawn = 0, offers = 60000;
+    enum { OFFERS = 60000, ROUNDS = 20000 };
+    uint64_t received = MOST;
 
     start_with_lines(0);
-    offer_many(from, 1, offers);
-    for (int i = 0; i < MOST; i++)
+    offer_many(from, 1, OFFERS);
+    offer_many(to, 1, MOST);
+    act(to, AFAR__STEP_WITHDRAW, 1, MOST);
+    for (uint64_t i = 1; i <= ROUNDS; i++) {
         offer(to, 0);
-    for (int i = 0; i < ROUNDS; i++) {
+        received++;
+        act(to, AFAR__STEP_WITHDRAW, received, received);
+        act(from, AFAR__STEP_DENY, i, i);
         offer(to, 0);
-        withdrawn += 1;
-        act(to, AFAR__STEP_WITHDRAW, withdrawn, withdrawn);
-        denied += 1;
-        act(from, AFAR__STEP_DENY, denied, denied);
-        offer(from, ++offers);
+        received++;
+        act(to, AFAR__STEP_WITHDRAW, received, received);
+        offer(from, OFFERS + i);
     }
-    CHECK_INT(afar__home_offer_count(home, AFAR__SENDS), 60000);
+    CHECK_INT(line_act_is(from, (afar__step){ .kind = AFAR__STEP_DENY, .number = ROUNDS + MOST }),
+              AFAR_OK); /* each round had a claim */
+    CHECK_INT(
+        line_act_is(from, (afar__step){ .kind = AFAR__STEP_DENY, .number = ROUNDS + MOST + 1 }),
+        AFAR_INVALID_ARGUMENT);
+    CHECK_INT(afar__home_offer_count(home, AFAR__SENDS), OFFERS - 1);
     finish();
 }
