@@ -13,6 +13,8 @@
 static afar__offers *
 queue_of(afar__offer *offer)
 {
+    if (offer->guard && offer->state == AFAR__OFFER_UNSENT)
+        return &offer->guard->proxy->unsent;
     switch (offer->state) {
     case AFAR__OFFER_QUEUED:
         return &offer->home->queues[offer->direction];
@@ -23,8 +25,6 @@ queue_of(afar__offer *offer)
     case AFAR__OFFER_SENT:
         return offer->direction == AFAR__RECEIVES ? &offer->seat->unacknowledged
                                                   : &offer->home->deals;
-    case AFAR__OFFER_UNSENT:
-        return &offer->guard->proxy->unsent;
     default:
         return &offer->home->deals;
     }

@@ -5,10 +5,8 @@
 #include <string.h>
 
 void
-require(bool condition, const char *what)
+replay_fail(const char *what)
 {
-    if (condition)
-        return;
     fprintf(stderr, "%s: %s\n", replay_how.name, what);
     abort();
 }
@@ -59,7 +57,7 @@ repeat(uint8_t *data, size_t length, uint32_t *state)
 static void
 run_changed(const uint8_t *data, size_t length, uint32_t *state)
 {
-    uint8_t *changed = malloc(2 * length);
+    uint8_t *changed = malloc(2 * length + 1);
 
     require(changed != NULL, "out of memory");
     memcpy(changed, data, length);

@@ -25,7 +25,14 @@ typedef struct replay {
 extern const replay replay_how;
 
 /* Ends the program, as a crash would. */
-void
-require(bool condition, const char *what);
+_Noreturn void
+replay_fail(const char *what);
+
+static inline void
+require(bool condition, const char *what)
+{
+    if (!condition)
+        replay_fail(what);
+}
 
 #endif
