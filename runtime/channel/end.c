@@ -1,4 +1,4 @@
-/* The ends of channels, and what can be done with one: send, post, receive, finish, poison, pass on.
+/* The ends of channels, but for what goes through them (exchange.c): made, finished, closed, poisoned, passed on.
  *
  * An end is the user's until it is closed, which must not be while a thread is in here with it.  Its stream has
  * a reference of its own. */
@@ -6,11 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/call.h"
 #include "runtime/channel/live.h"
-#include "runtime/clock.h"
 #include "runtime/far/route.h"
-#include "runtime/host.h"
 #include "runtime/misuse.h"
 #include "runtime/object.h"
 
@@ -27,14 +24,6 @@ new_end(const afar_channel_type *type, afar__direction direction)
         end->direction = direction;
         afar__end_bind(end);
     }
-    return end;
-}
-
-/* What the user gives; NULL is a mistake of the program's. */
-static afar__end *
-given(void *end, const char *function)
-{
-    afar__need(end, function, "end");
     return end;
 }
 
@@ -195,7 +184,7 @@ afar_receiver_close(afar_receiver *receiver)
     close_end((afar__end *)receiver);
 }
 
-/* ---- one case ---- */
+/* ---- used ---- */
 
 void
 afar__end_guard(const afar__end *end, afar__guard *guard)
@@ -205,325 +194,13 @@ afar__end_guard(const afar__end *end, afar__guard *guard)
     guard->proxy = end->proxy;
 }
 
-static afar_code
-has_finished(const afar__end *end, afar_error *err)
+afar_code
+afar__end_has_finished(const afar__end *end, afar_error *err)
 {
     if (afar__engine_check(err))
         return AFAR_FAILED_PRECONDITION;
     return afar_fail(err, AFAR_FAILED_PRECONDITION, "this end of a channel of %s has finished",
                      end->type->message->name);
-}
-
-static afar_code
-late(const afar__end *end, const char *what, afar_error *err)
-{
-    return afar_fail(err, AFAR_DEADLINE_EXCEEDED, "a channel of %s: %s", end->type->message->name,
-                     what);
-}
-
-static afar__parcel *
-take_parcel(afar__guard *guard)
-{
-    afar__parcel *parcel = guard->user;
-
-    guard->user = NULL;
-    return parcel;
-}
-
-static void
-put_back(afar__guard *guard, afar__parcel *parcel)
-{
-    guard->user = parcel;
-}
-
-/* `parcel`: to be sent; it is used up then. */
-static bool
-at_once_locked(const afar__end *end, afar__parcel *parcel, afar__happened *ret_happened)
-{
-    afar__home *home = afar__channel_home(end->channel);
-
-    *ret_happened = (afar__happened){ .code = AFAR_OK };
-    if (end->direction == AFAR__SENDS)
-        return afar__home_send_at_once(home, parcel);
-    return afar__home_receive_at_once(home, &ret_happened->parcel);
-}
-
-static bool
-meet(const afar__end *end, afar__parcel *parcel, afar__happened *ret_happened, bool *ret_looked)
-{
-    afar__meet *place = afar__channel_meet(end->channel);
-
-    *ret_happened = (afar__happened){ .code = AFAR_OK };
-    if (end->direction == AFAR__SENDS)
-        return afar__meet_send(place, parcel, ret_looked);
-    return afar__meet_receive(place, &ret_happened->parcel, ret_looked);
-}
-
-static afar_code
-select_one_unlock(const afar__end *end, bool looked, afar__parcel *parcel, int64_t deadline,
-                  afar__happened *ret_happened, afar_error *err)
-{
-    _Alignas(AFAR__LINE) afar__guard guard = { .user = parcel };
-    _Alignas(AFAR__LINE) afar__rest rest = {
-        .only = end->channel,
-        .elsewhere = true,
-        .looked = looked,
-        .pack = take_parcel,
-        .unpack = put_back,
-    };
-    afar_code code;
-
-    afar__end_guard(end, &guard);
-    afar__rest_open(&rest, &guard, 1, false);
-    code = afar__rest_round_unlock(&rest, false, deadline, ret_happened, err);
-    afar__rest_close(&rest);
-    if (guard.user)
-        afar__parcel_free(guard.user);
-    return code ? code : ret_happened->code;
-}
-
-/* Does what a select with one case does.  `parcel`: to be sent; it is used up. */
-static afar_code
-one_case(const afar__end *end, afar__parcel *parcel, int64_t deadline, afar__happened *ret_happened,
-         afar_error *err)
-{
-    bool looked = false;
-
-    if (end->channel && meet(end, parcel, ret_happened, &looked))
-        return AFAR_OK;
-    afar__channels_lock();
-    if (!end->channel || !at_once_locked(end, parcel, ret_happened))
-        return select_one_unlock(end, looked, parcel, deadline, ret_happened, err);
-    afar__channels_unlock();
-    return AFAR_OK;
-}
-
-afar_code
-afar_sender_send(afar_sender *sender, const ProtobufCMessage *message, afar_deadline deadline,
-                 afar_error *err)
-{
-    afar__end *end = given(sender, __func__);
-    afar__parcel *parcel = NULL;
-    afar__happened happened;
-    afar_code code;
-
-    afar__need(message, __func__, "message");
-    if (end->finished || afar__engine_forked())
-        return has_finished(end, err);
-    code = afar__parcel_pack(message, end->type, &parcel, err);
-    if (code)
-        return code;
-    afar__end_attach(end);
-    code = one_case(end, parcel, deadline.ns, &happened, err);
-    if (!code && happened.late)
-        code = late(end, "nobody took the message in time", err);
-    return code;
-}
-
-afar_code
-afar_receiver_receive(afar_receiver *receiver, afar_deadline deadline,
-                      ProtobufCMessage **ret_message, afar_error *err)
-{
-    afar__end *end = given(receiver, __func__);
-    afar__happened happened;
-    afar_code code = afar__engine_check(err);
-
-    afar__need(ret_message, __func__, "ret_message");
-    if (code)
-        return code;
-    afar__end_attach(end);
-    code = one_case(end, NULL, deadline.ns, &happened, err);
-    if (code)
-        return code;
-    if (happened.late)
-        return late(end, "no message came in time", err);
-    return afar__parcel_open(happened.parcel, end->type, ret_message, err);
-}
-
-/* ---- sending ahead ---- */
-
-typedef bool (*ready_fn)(afar__end *end);
-
-static bool
-posts_are_taken(afar__end *end)
-{
-    return afar__proxy_posts(end->proxy).open == 0;
-}
-
-/* Waits until something about the posts or the stream has changed, or time is up. */
-static bool
-wait_for_posts_locked(afar__end *end, int64_t deadline, bool *ret_refused)
-{
-    afar_call *call = afar_call_current();
-    afar__wait_result result;
-    afar__waiter waiter;
-
-    afar__waiters_add(&end->waiters, &waiter);
-    afar__channels_unlock();
-    afar__host_wait(call);
-    result = afar__wait(&waiter, deadline);
-    afar__channels_lock();
-    afar__waiters_remove(&waiter);
-    if (call) {
-        afar__channels_let_go();
-        afar__host_go_on(call);
-        afar__channels_lock();
-    }
-    *ret_refused = result == AFAR__WAIT_REFUSED;
-    return result == AFAR__WAIT_WOKEN;
-}
-
-static afar_code
-state_of(const afar__end *end, afar_error *err)
-{
-    const char *text = NULL;
-    afar_code code = afar__proxy_state(end->proxy, &text);
-
-    if (code)
-        afar_fail(err, code, "%s", text ? text : "the channel is over");
-    return code;
-}
-
-/* The parcel is used up, also on failure. */
-static afar_code
-post_away(afar__end *end, afar__parcel *parcel, int64_t deadline, afar_error *err)
-{
-    bool refused = false, waited = true, posted;
-    afar_code code = AFAR_OK;
-
-    afar__channels_lock();
-    while (!(posted = afar__proxy_post(end->proxy, parcel)) && waited && !code) {
-        code = state_of(end, err);
-        if (!code)
-            waited = wait_for_posts_locked(end, deadline, &refused);
-    }
-    afar__channels_unlock();
-    if (posted)
-        return AFAR_OK;
-    afar__parcel_free(parcel);
-    if (refused)
-        return afar__wait_refused(err);
-    return code ? code : late(end, "there was no room for the message in time", err);
-}
-
-afar_code
-afar__end_reach(afar__end *end, int64_t deadline, afar_error *err)
-{
-    bool refused = false, waited = true;
-    afar_code code;
-
-    if (end->channel)
-        return AFAR_OK;
-    afar__end_attach(end);
-    afar__channels_lock();
-    while (end->attached && !end->welcomed && waited)
-        waited = wait_for_posts_locked(end, deadline, &refused);
-    code = state_of(end, err);
-    if (!code && refused)
-        code = afar__wait_refused(err);
-    else if (!code && !end->welcomed)
-        code = late(end, "its home has not answered in time", err);
-    afar__channels_unlock();
-    return code;
-}
-
-static afar_code
-post_here(const afar__end *end, afar__parcel *parcel, int64_t deadline, afar_error *err)
-{
-    afar__happened happened;
-    afar_code code = one_case(end, parcel, deadline, &happened, err);
-
-    if (!code && happened.late)
-        code = late(end, "there was no room for the message in time", err);
-    return code;
-}
-
-afar_code
-afar_sender_post(afar_sender *sender, const ProtobufCMessage *message, afar_deadline deadline,
-                 afar_error *err)
-{
-    afar__end *end = given(sender, __func__);
-    afar__parcel *parcel = NULL;
-    afar_code code;
-
-    afar__need(message, __func__, "message");
-    if (end->finished || afar__engine_forked())
-        return has_finished(end, err);
-    code = afar__parcel_pack(message, end->type, &parcel, err);
-    if (code)
-        return code;
-    if (end->channel)
-        return post_here(end, parcel, deadline.ns, err);
-    afar__end_attach(end);
-    return post_away(end, parcel, deadline.ns, err);
-}
-
-/* What became of the posts since the user was last told. */
-static afar_code
-tell_locked(afar__end *end, afar_error *err)
-{
-    afar__posts posts = afar__proxy_posts(end->proxy), told = end->told;
-    const char *text = NULL;
-    afar_code state = afar__proxy_state(end->proxy, &text);
-
-    end->told = posts;
-    if (posts.unknown > told.unknown)
-        return afar_fail(err, AFAR_UNKNOWN, "%llu messages may have been taken or not: %s",
-                         (unsigned long long)(posts.unknown - told.unknown), text ? text : "");
-    if (posts.unsent > told.unsent)
-        return afar_fail(err, posts.code, "%llu messages could not be sent: %s",
-                         (unsigned long long)(posts.unsent - told.unsent),
-                         posts.text ? posts.text : "");
-    if (posts.refused > told.refused)
-        return afar_fail(err, state ? state : AFAR_LOST, "%llu messages were not taken: %s",
-                         (unsigned long long)(posts.refused - told.refused), text ? text : "");
-    return AFAR_OK;
-}
-
-afar_code
-afar_sender_flush(afar_sender *sender, afar_deadline deadline, afar_error *err)
-{
-    afar__end *end = given(sender, __func__);
-    bool refused = false, waited = true;
-    afar_code code = afar__engine_check(err);
-
-    if (code || end->channel)
-        return code;
-    afar__channels_lock();
-    while (!posts_are_taken(end) && waited)
-        waited = wait_for_posts_locked(end, deadline.ns, &refused);
-    if (posts_are_taken(end))
-        code = tell_locked(end, err);
-    else if (refused)
-        code = afar__wait_refused(err);
-    else
-        code = late(end, "not all that was posted is taken", err);
-    afar__channels_unlock();
-    return code;
-}
-
-void
-afar__end_finish(afar__end *end, int64_t deadline)
-{
-    bool refused, waited = true;
-
-    afar__end_let_go(end);
-    afar__channels_lock();
-    while (end->attached && waited)
-        waited = wait_for_posts_locked(end, deadline, &refused);
-    afar__channels_unlock();
-}
-
-afar_code
-afar_sender_finish(afar_sender *sender, afar_deadline deadline, afar_error *err)
-{
-    afar__end *end = given(sender, __func__);
-    afar_code code = afar_sender_flush(sender, deadline, err);
-
-    if (afar__engine_forked())
-        return code;
-    afar__end_finish(end, deadline.ns);
-    return code;
 }
 
 /* ---- poison ---- */
@@ -546,13 +223,13 @@ poison(afar__end *end, const char *reason, const char *function)
 void
 afar_sender_poison(afar_sender *sender, const char *reason)
 {
-    poison(given(sender, __func__), reason, __func__);
+    poison(afar__end_given(sender, __func__), reason, __func__);
 }
 
 void
 afar_receiver_poison(afar_receiver *receiver, const char *reason)
 {
-    poison(given(receiver, __func__), reason, __func__);
+    poison(afar__end_given(receiver, __func__), reason, __func__);
 }
 
 /* ---- ends as values ---- */
@@ -584,13 +261,13 @@ object_of(afar__end *end)
 afar_object *
 afar_sender_object(afar_sender *sender)
 {
-    return object_of(given(sender, __func__));
+    return object_of(afar__end_given(sender, __func__));
 }
 
 afar_object *
 afar_receiver_object(afar_receiver *receiver)
 {
-    return object_of(given(receiver, __func__));
+    return object_of(afar__end_given(receiver, __func__));
 }
 
 /* So that its home knows how many have what this process was given. */
@@ -701,7 +378,7 @@ share_elsewhere(afar__end *end, afar__end *made, afar_error *err)
 
     afar_object_close(object);
     if (!object)
-        return has_finished(end, err);
+        return afar__end_has_finished(end, err);
     if (code)
         return no_memory(end->type, err);
     attach_if_inherited(made);
@@ -720,7 +397,7 @@ share(afar__end *end, afar__end **ret_end, afar_error *err)
     if (!made)
         return no_memory(end->type, err);
     if (end->channel && !share_here(made, end))
-        code = has_finished(end, err);
+        code = afar__end_has_finished(end, err);
     else if (!end->channel)
         code = share_elsewhere(end, made, err);
     if (code)
@@ -758,7 +435,7 @@ afar__end_lend(afar__end *end, const afar__loan *loan, afar__end **ret_handle,
     afar_code code;
 
     if (end->closed)
-        return has_finished(end, err);
+        return afar__end_has_finished(end, err);
     if (end->channel)
         return lend_here(end, loan, ret_handle, ret_object, err);
     code = share(end, ret_handle, err);
@@ -774,7 +451,7 @@ afar_code
 afar_sender_share(afar_sender *sender, afar_sender **ret_sender, afar_error *err)
 {
     afar__end *end = NULL;
-    afar_code code = share(given(sender, __func__), &end, err);
+    afar_code code = share(afar__end_given(sender, __func__), &end, err);
 
     if (!code)
         *ret_sender = (afar_sender *)end;
@@ -785,7 +462,7 @@ afar_code
 afar_receiver_share(afar_receiver *receiver, afar_receiver **ret_receiver, afar_error *err)
 {
     afar__end *end = NULL;
-    afar_code code = share(given(receiver, __func__), &end, err);
+    afar_code code = share(afar__end_given(receiver, __func__), &end, err);
 
     if (!code)
         *ret_receiver = (afar_receiver *)end;

@@ -8,7 +8,8 @@
  *     bytes.c     the type of those that are bytes for their user
  *     wire.c      acts and words on their way to another process
  *     channel.c   channels whose home is here, and who is attached to them
- *     end.c       ends, here or elsewhere, and what can be done with one
+ *     end.c       ends, here or elsewhere: made, closed, passed on
+ *     exchange.c  what goes through one: send, receive, post
  *     attach.c    ends whose home is elsewhere: attaching to it
  *     field.c     ends in messages
  *     meet.c      where two threads meet without the lock
@@ -32,6 +33,7 @@
 #include "runtime/engine.h"
 #include "runtime/far/packed.h"
 #include "runtime/far/raw.h"
+#include "runtime/misuse.h"
 #include "runtime/far/relay.h"
 
 #define AFAR__LINE 64 /* of memory, as processors exchange it */
@@ -327,6 +329,18 @@ afar__end_bind(afar__end *end);
 /* Its home keeps back an answer that a thread has waited for long enough: the end is lost. */
 void
 afar__end_give_up_locked(afar__end *end);
+
+/* What the user gives; NULL is a mistake of the program's. */
+static inline afar__end *
+afar__end_given(void *end, const char *function)
+{
+    afar__need(end, function, "end");
+    return end;
+}
+
+/* FAILED_PRECONDITION: nothing more can be done with it. */
+afar_code
+afar__end_has_finished(const afar__end *end, afar_error *err);
 
 /* The user has let go: its stream ends when nothing of it is under way. */
 void
