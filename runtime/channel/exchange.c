@@ -9,6 +9,8 @@
 #include "runtime/host.h"
 #include "runtime/misuse.h"
 
+#define NO_ROOM "there was no room for the message in time"
+
 /* ---- one case ---- */
 
 static afar_code
@@ -95,26 +97,41 @@ one_case(const afar__end *end, afar__parcel *parcel, int64_t deadline, afar__hap
     return AFAR_OK;
 }
 
+static afar_code
+pack(const afar__end *end, const ProtobufCMessage *message, const char *function,
+     afar__parcel **ret_parcel, afar_error *err)
+{
+    afar__need(message, function, "message");
+    if (end->finished || afar__engine_forked())
+        return afar__end_has_finished(end, err);
+    return afar__parcel_pack(message, end->type, ret_parcel, err);
+}
+
+/* The parcel is used up.  `if_late`: what has not happened in time. */
+static afar_code
+hand_over(const afar__end *end, afar__parcel *parcel, int64_t deadline, const char *if_late,
+          afar_error *err)
+{
+    afar__happened happened;
+    afar_code code = one_case(end, parcel, deadline, &happened, err);
+
+    if (!code && happened.late)
+        code = late(end, if_late, err);
+    return code;
+}
+
 afar_code
 afar_sender_send(afar_sender *sender, const ProtobufCMessage *message, afar_deadline deadline,
                  afar_error *err)
 {
     afar__end *end = afar__end_given(sender, __func__);
     afar__parcel *parcel = NULL;
-    afar__happened happened;
-    afar_code code;
+    afar_code code = pack(end, message, __func__, &parcel, err);
 
-    afar__need(message, __func__, "message");
-    if (end->finished || afar__engine_forked())
-        return afar__end_has_finished(end, err);
-    code = afar__parcel_pack(message, end->type, &parcel, err);
     if (code)
         return code;
     afar__end_attach(end);
-    code = one_case(end, parcel, deadline.ns, &happened, err);
-    if (!code && happened.late)
-        code = late(end, "nobody took the message in time", err);
-    return code;
+    return hand_over(end, parcel, deadline.ns, "nobody took the message in time", err);
 }
 
 afar_code
@@ -200,7 +217,7 @@ post_away(afar__end *end, afar__parcel *parcel, int64_t deadline, afar_error *er
     afar__parcel_free(parcel);
     if (refused)
         return afar__wait_refused(err);
-    return code ? code : late(end, "there was no room for the message in time", err);
+    return code ? code : late(end, NO_ROOM, err);
 }
 
 afar_code
@@ -224,33 +241,18 @@ afar__end_reach(afar__end *end, int64_t deadline, afar_error *err)
     return code;
 }
 
-static afar_code
-post_here(const afar__end *end, afar__parcel *parcel, int64_t deadline, afar_error *err)
-{
-    afar__happened happened;
-    afar_code code = one_case(end, parcel, deadline, &happened, err);
-
-    if (!code && happened.late)
-        code = late(end, "there was no room for the message in time", err);
-    return code;
-}
-
 afar_code
 afar_sender_post(afar_sender *sender, const ProtobufCMessage *message, afar_deadline deadline,
                  afar_error *err)
 {
     afar__end *end = afar__end_given(sender, __func__);
     afar__parcel *parcel = NULL;
-    afar_code code;
+    afar_code code = pack(end, message, __func__, &parcel, err);
 
-    afar__need(message, __func__, "message");
-    if (end->finished || afar__engine_forked())
-        return afar__end_has_finished(end, err);
-    code = afar__parcel_pack(message, end->type, &parcel, err);
     if (code)
         return code;
     if (end->channel)
-        return post_here(end, parcel, deadline.ns, err);
+        return hand_over(end, parcel, deadline.ns, NO_ROOM, err);
     afar__end_attach(end);
     return post_away(end, parcel, deadline.ns, err);
 }
